@@ -65,7 +65,7 @@ class Stack:
 
 
 class Bench:
-    """The asker's end: makes the directories, starts the child, passes commands on, and removes all of it in `close`."""
+    """The asker's end: directories, child and commands, all of which `close` removes."""
 
     def __init__(self, directory: Path, contents: Sequence[Files]) -> None:
         """Mount `contents`, the bottom layer first, under the private `directory`, which must not hold a bench yet.
@@ -173,24 +173,26 @@ def main(directory: Path, lowers: Sequence[str]) -> None:
     trace.become(Role.CHILD)
     try:
         _hold(directory, lowers)
-    except Exception as error:  # whatever it is, the asker must hear of it in words
-        return _say({"error": fault.to_json(error)})
+    except Exception as error:  # noqa: BLE001  whatever it is, the asker must hear of it in words
+        _say({"error": fault.to_json(error)})
+        return
     trace.stop()
     _say({"calls": os.pread(journal, os.fstat(journal).st_size, 0).decode().splitlines()})
     for line in sys.stdin.buffer:
         try:
             _say(_answer(directory, lowers, json.loads(line)))
-        except Exception as error:  # as above
+        except Exception as error:  # noqa: BLE001  as above
             _say({"error": fault.to_json(error)})
     mount.umount2(directory / "merged")
 
 
 def _say(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer), flush=True)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _hold(directory: Path, lowers: Sequence[str]) -> None:
-    # Who we are: a process with one thread and the asker's privileges, about to be root in a user namespace if it is not.
+    # Who we are: a process with one thread and the asker's privileges, about to be root in a user namespace.
     rootless = os.geteuid() != 0
     maps = userns.own_maps(ranges=False)
     with trace.step("namespaces", why="a mount in here is seen by nobody else and ends with this process"):

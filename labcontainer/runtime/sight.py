@@ -4,7 +4,7 @@
     >>> sight.look().hostname
     'laptop'
 
-Two sights, one from outside and one from inside of some namespaces, are what the isolation matrix of lesson 02 compares.
+Two sights, from outside and from inside of some namespaces, are what the isolation matrix of lesson 02 compares.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Testimony:
     """Both views and how they came about.
 
     ``made`` are the namespaces that are new; ``added`` those of them that nobody asked for (an ordinary user needs a
-    user namespace first). ``outside_pid`` is the child's number on the host. ``calls`` is the helper's and child's trace.
+    user namespace first). ``outside_pid`` is the child's number on the host, ``calls`` the trace of how it was made.
     """
 
     host: Sight
@@ -62,14 +62,15 @@ def ask(wanted: Iterable[str], *, fresh_proc: bool | None = None) -> Testimony:
     """Make a child in new namespaces of the kinds `wanted` and return what it sees, beside what we see.
 
     The child changes what is its own to show that it is: a new UTS namespace gets the name ``isolated``, a new mount
-    namespace a tmpfs on /mnt. With new PID *and* mount namespaces it mounts a /proc of its own, unless `fresh_proc` is False.
+    namespace a tmpfs on /mnt. With new PID *and* mount namespaces it mounts its own /proc, unless `fresh_proc` is False.
 
     Needs: CAP_SYS_ADMIN or, for an ordinary user, unprivileged user namespaces.
     Raises: UsageError (no such namespace); KernelError; HostError. See: man 7 namespaces
     """
     request = {"namespaces": _checked(wanted, fresh_proc), "fresh_proc": fresh_proc}
     command = [sys.executable, "-I", "-m", "labcontainer.runtime.witness"]
-    done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=_ANSWER_SECONDS)
+    question = json.dumps(request).encode()
+    done = subprocess.run(command, input=question, capture_output=True, timeout=_ANSWER_SECONDS, check=False)
     if not done.stdout:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {done.returncode}"
         raise HostError("a helper process", remedy="make install", reason=reason)
@@ -92,7 +93,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     try:
         answer = _testify(request["namespaces"], request["fresh_proc"])
-    except Exception as error:  # whatever it is, the asker must hear of it in words
+    except Exception as error:  # noqa: BLE001  whatever it is, the asker must hear of it in words
         answer = {"error": fault.to_json(error)}
     json.dump(answer, sys.stdout)
 
@@ -161,7 +162,7 @@ def _be_the_child(made: Collection[str], fresh_proc: bool | None, ready: int, ou
         notes = _prepare(made, fresh_proc)
         trace.stop()
         answer: dict[str, Any] = {"inside": sight.look().to_json(), "notes": notes}
-    except Exception as error:  # whatever it is, the asker must hear of it in words
+    except Exception as error:  # noqa: BLE001  whatever it is, the asker must hear of it in words
         answer = {"error": fault.to_json(error)}
     with os.fdopen(out, "w") as pipe:
         json.dump(answer, pipe)
