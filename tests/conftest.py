@@ -1,0 +1,63 @@
+"""The frame of every test: its own init (`supervisor`), the leak check (`leaks`), what it may ask for (`needs`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import supervisor
+
+if TYPE_CHECKING:
+    from labcontainer.engine import Engine
+
+pytest_plugins = ["tests.leaks", "tests.needs"]
+
+# From the quick and certain to the slow: the first failure is the one closest to its cause.
+ORDER = ("unit", "kernel", "e2e", "notebooks", "browser")
+TESTS = Path(__file__).parent
+SUPERVISOR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The fork must come before anything starts a thread; --collect-only and --help do no harm by it.
+    config.stash[SUPERVISOR] = supervisor.start()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(TESTS).parts[0]))
+
+
+@pytest.fixture(scope="session")
+def supervisor_pid(pytestconfig: pytest.Config) -> int:
+    """The process below which everything that this run starts is found, orphans too."""
+    return pytestconfig.stash[SUPERVISOR]
+
+
+@pytest.fixture(scope="session")
+def starter_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An engine's root that holds the starter images, made once for the whole run."""
+    from labcontainer.image import starter
+    from labcontainer.image.store import Store
+
+    root = tmp_path_factory.mktemp("images")
+    starter.ensure(Store(root / "images"))
+    return root
+
+
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Iterator[Engine]:
+    """An engine with a private root and run directory, which has the starter images."""
+    from labcontainer.engine import Engine
+
+    # A socket's path has at most 107 bytes: tmp_path, which carries the test's name, would be too long for it.
+    home = tmp_path_factory.mktemp("e")
+    (home / "root").mkdir()
+    # Content-addressed, so sharing is safe; each test would else unpack the same layers again.
+    for shared in ("images", "layers"):
+        (starter_images / shared).mkdir(exist_ok=True)
+        (home / "root" / shared).symlink_to(starter_images / shared)
+    with Engine(home / "root", home / "run") as engine:
+        yield engine
