@@ -12,7 +12,9 @@ import struct
 import termios
 from dataclasses import dataclass
 
-_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h, Linux 4.13; not in Python's termios
+# asm-generic/ioctls.h; not in Python's termios
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def open_pair(ptmx: str = "/dev/ptmx") -> tuple[int, int]:
     """
     controller = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(controller, termios.TIOCSPTLCK, struct.pack("i", 0))
+        fcntl.ioctl(controller, _TIOCSPTLCK, struct.pack("i", 0))
         terminal = fcntl.ioctl(controller, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         os.close(controller)

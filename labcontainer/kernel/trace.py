@@ -142,13 +142,9 @@ def merge(*sources: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(sorted((event for source in sources for event in source), key=lambda event: event.start_ns))
 
 
-def read(lines: Iterable[str | bytes]) -> tuple[Event, ...]:
+def read(lines: Iterable[bytes]) -> tuple[Event, ...]:
     """The events of a file that `to_file` wrote; a last line cut short by a killed process is left out."""
-    events = []
-    for line in lines:
-        if line.endswith(b"\n" if isinstance(line, bytes) else "\n"):
-            events.append(Event.from_json(line))
-    return tuple(events)
+    return tuple(Event.from_json(line) for line in lines if line.endswith(b"\n"))
 
 
 def clock() -> int:

@@ -1,0 +1,195 @@
+"""``engine.containers``: run, create, get, list, as in docker-py."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labcontainer.engine import config, names, options
+from labcontainer.engine.container import RECORD, Container, Record, read_record
+from labcontainer.engine.options import Command, Options
+from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
+from labcontainer.oci.bundle import Bundle
+from labcontainer.runtime.client import Connection
+from labcontainer.runtime.request import Request
+from labcontainer.runtime.state import write_atomically
+
+if TYPE_CHECKING:
+    from labcontainer.engine.engine import Engine
+
+
+class Containers:
+    """The containers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(
+        self, image: str, command: Command = None, *, detach: bool = False, **settings: Any
+    ) -> bytes | Container:
+        """Create a container, start it, and wait for it; returns what it wrote to stdout.
+
+        With ``detach=True`` returns the running `Container` at once. `settings` are those of `create`, and
+        ``remove=True``: afterwards nothing of it is left.
+
+        Raises: NotFound (image), UsageError, HostError, InitError (it did not start), ContainerError (its exit status
+        is not 0).
+        """
+        container, connection = self.open(image, command, **settings)
+        try:
+            connection.start()
+            if detach:
+                connection.expect("started")
+                return container
+            output: dict[int, list[bytes]] = {1: [], 2: []}
+            ended = connection.pump(lambda stream, data: output[stream].append(data))
+        finally:
+            connection.close()
+        if ended.code:
+            words = options.words(command) or ()
+            raise ContainerError(ended.code, words, image, b"".join(output[2]))
+        return b"".join(output[1])
+
+    def create(self, image: str, command: Command = None, **settings: Any) -> Container:
+        """Make a container up to the point where its command could start. Settings and errors: see `open`."""
+        container, connection = self.open(image, command, **settings)
+        connection.close()
+        return container
+
+    def open(self, image: str, command: Command = None, **settings: Any) -> tuple[Container, Connection]:
+        """Make a container and keep the channel to it, for callers that start and feed it themselves.
+
+        Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, mem_limit ("64m" or bytes),
+        nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged, volumes,
+        tty, stdin_open, labels, remove, no_new_privileges, seccomp (False switches the filter off).
+
+        Raises: NotFound (image), UsageError, HostError, Conflict (name), InitError.
+        """
+        chosen = parse(command, settings)
+        found = self._engine.images.get(image)
+        container_id = secrets.token_hex(32)
+        lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)
+        cgroup_name = self._engine.cgroup_name(container_id, chosen)
+        spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
+        directory = self._engine.container_root / container_id
+        with self._engine.locked():
+            record = Record(
+                id=container_id,
+                name=self._free_name(chosen.name),
+                image=image,
+                image_id=str(found.id),
+                command=config.arguments(found, chosen),
+                created_ns=time.time_ns(),
+                remove=chosen.remove,
+                labels=chosen.labels,
+            )
+            self._write(directory, record, spec)
+        request = Request(
+            id=container_id,
+            directory=str(directory),
+            lowerdirs=tuple(str(path) for path in lowerdirs),
+            cgroup=cgroup_name,
+            cache=str(self._engine.root / "cache"),
+            remove=chosen.remove,
+            interactive=chosen.stdin_open,
+            trace=self._engine.trace_path(),
+        )
+        return Container(self._engine, directory), self._engine.zygote.create(request)
+
+    def get(self, id_or_name: str) -> Container:
+        """The container of that name, id, or beginning of an id. Raises: NotFound, Conflict (several ids begin so)."""
+        matches = []
+        for directory in self._directories():
+            if directory.name == id_or_name or self._name_of(directory) == id_or_name:
+                return Container(self._engine, directory)
+            if id_or_name and directory.name.startswith(id_or_name):
+                matches.append(directory)
+        if len(matches) > 1:
+            raise Conflict("container", id_or_name, "is the beginning of several ids: give more digits")
+        if not matches:
+            raise NotFound("container", id_or_name, "lab ps -a lists them")
+        return Container(self._engine, matches[0])
+
+    def list(self, *, all: bool = False) -> list[Container]:
+        """Running containers, with `all` every one; the newest first."""
+        found: list[tuple[int, Container]] = []
+        for directory in self._directories():
+            container = Container(self._engine, directory)
+            try:
+                if all or container.status == "running":
+                    found.append((container.record.created_ns, container))
+            except (NotFound, SpecError):
+                continue  # removed while we looked, or half written by a killed engine: mend() takes it away
+        return [container for _, container in sorted(found, key=lambda pair: -pair[0])]
+
+    def _write(self, directory: Path, record: Record, spec: Any) -> None:
+        for name in ("", "upper", "work", "rootfs"):
+            (directory / name).mkdir(parents=True, exist_ok=True, mode=0o700 if not name else 0o755)
+        Bundle(directory).write(spec)
+        write_atomically(directory / RECORD, json.dumps(asdict(record)))
+
+    def _free_name(self, wanted: str | None) -> str:
+        taken = {self._name_of(directory) for directory in self._directories()}
+        if wanted is None:
+            return names.generate(taken)
+        if wanted in taken:
+            raise Conflict("container", wanted, "exists already; remove it (lab rm), or choose another name")
+        return wanted
+
+    def _directories(self) -> Sequence[Path]:
+        root = self._engine.container_root
+        return sorted(root.iterdir()) if root.exists() else []
+
+    def _name_of(self, directory: Path) -> str:
+        try:
+            return read_record(directory).name
+        except LabError:
+            return ""
+
+
+def parse(command: Command, settings: Mapping[str, Any]) -> Options:
+    """Check docker-py's keyword arguments and make `Options` of them.
+
+    Raises: UsageError; TypeError for a keyword that is not known.
+    """
+    given = dict(settings)
+    privileged = bool(given.pop("privileged", False))
+    parsed = Options(
+        command=options.words(command),
+        entrypoint=options.words(given.pop("entrypoint", None)),
+        environment=options.environment(given.pop("environment", None)),
+        working_dir=given.pop("working_dir", None),
+        user=None if given.get("user") is None else str(given["user"]),
+        hostname=options.hostname(given.pop("hostname", None)),
+        mem_limit=options.memory_bytes(given.pop("mem_limit", None)),
+        nano_cpus=options.nano_cpus(given.pop("nano_cpus", None)),
+        pids_limit=options.pids(given.pop("pids_limit", None)),
+        network_mode=options.network_mode(given.pop("network_mode", "none")),
+        privileged=privileged,
+        capabilities=options.capabilities(
+            given.pop("cap_add", None) or (), given.pop("cap_drop", None) or (), privileged=privileged
+        ),
+        volumes=options.volumes(given.pop("volumes", None)),
+        name=options.name(given.pop("name", None)),
+        labels=given.pop("labels", None) or {},
+        **{flag: bool(given.pop(flag, default)) for flag, default in _FLAGS.items()},
+    )
+    given.pop("user", None)
+    if given:
+        raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
+    return parsed
+
+
+_FLAGS = {
+    "read_only": False,
+    "tty": False,
+    "stdin_open": False,
+    "remove": False,
+    "no_new_privileges": False,
+    "seccomp": True,
+}

@@ -1,0 +1,131 @@
+"""The façade: one engine root, its images, its containers, its zygote.
+
+    >>> import labcontainer
+    >>> engine = labcontainer.from_env()
+    >>> engine.containers.run("lab/base", "echo hello", remove=True)
+    b'hello\\n'
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from labcontainer.engine.containers import Containers
+from labcontainer.engine.images import Images
+from labcontainer.engine.mend import mend
+from labcontainer.engine.options import Options
+from labcontainer.errors import HostError
+from labcontainer.image.snapshot import Snapshots
+from labcontainer.image.store import Store
+from labcontainer.kernel import cgroup, trace
+from labcontainer.kernel.trace import Event
+from labcontainer.runtime.client import Zygote
+
+
+class Trace:
+    """What `Engine.trace` yields: `events` of all processes, in time order, once the block has ended."""
+
+    def __init__(self) -> None:
+        self.events: tuple[Event, ...] = ()
+
+
+class Engine:
+    """A container engine over the directories `root` (what lasts) and `run` (what a reboot may take)."""
+
+    def __init__(self, root: Path, run: Path) -> None:
+        self.root = root
+        self.run = run
+        self.container_root = root / "containers"
+        for directory in (root, run, self.container_root):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o711 if directory == root else 0o700)
+        self.store = Store(root / "images")
+        self.snapshots = Snapshots(root / "layers")
+        self.zygote = Zygote(run)
+        self.containers = Containers(self)
+        self.images = Images(self)
+        self._trace_path: str | None = None
+        self.mended = self.mend_all()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the zygote. Containers that run go on running."""
+        self.zygote.stop()
+
+    @contextlib.contextmanager
+    def trace(self) -> Iterator[Trace]:
+        """Record every system call that is made for this engine inside the block, in all its processes."""
+        result = Trace()
+        with tempfile.NamedTemporaryFile(dir=self.run, prefix="trace-", suffix=".jsonl") as file:
+            self._trace_path = file.name
+            try:
+                with trace.recording() as ours:
+                    yield result
+            finally:
+                self._trace_path = None
+                result.events = trace.merge(ours, trace.read(file))
+
+    def trace_path(self) -> str | None:
+        """Where the processes of a new container append their events; None while nobody records."""
+        return self._trace_path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the engine root for oneself: names are given out, and half-made things mended, one at a time."""
+        fd = os.open(self.run / "engine.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def cgroup_name(self, container_id: str, options: Options) -> str | None:
+        """The cgroup that a container gets; None where this user may make none and no limit asks for one.
+
+        Raises: HostError where a limit was asked for and the cgroups are not delegated to this user.
+        """
+        try:
+            cgroup.host().writable_base()
+        except HostError:
+            if options.mem_limit or options.nano_cpus or options.pids_limit:
+                raise
+            return None
+        return container_id
+
+    def mend(self, directory: Path) -> list[str]:
+        """Put right what a killed process has left half done in one container's directory; says what was mended."""
+        return mend(directory)
+
+    def mend_all(self) -> list[str]:
+        """`mend` every container; called whenever an engine is opened."""
+        return [line for directory in sorted(self.container_root.iterdir()) for line in mend(directory)]
+
+
+def from_env() -> Engine:
+    """The engine of this user: $LABCONTAINER_ROOT and $LABCONTAINER_RUN, or the system's (root) or user's directories."""
+    root, run = default_directories()
+    return Engine(root, run)
+
+
+def default_directories() -> tuple[Path, Path]:
+    """Where `from_env` keeps what lasts, and what does not."""
+    uid = os.geteuid()
+    if uid == 0:
+        root, run = Path("/var/lib/labcontainer"), Path("/run/labcontainer")
+    else:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/labcontainer-{uid}")
+        root, run = home / "labcontainer", runtime / "labcontainer"
+    return Path(os.environ.get("LABCONTAINER_ROOT") or root), Path(os.environ.get("LABCONTAINER_RUN") or run)

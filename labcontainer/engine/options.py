@@ -1,0 +1,194 @@
+"""What ``run`` and ``create`` take, checked: docker-py's names, units in the comments beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from labcontainer.errors import UsageError
+from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability
+
+Command = str | Sequence[str] | None
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LEAST_MEMORY_BYTES = 6 << 20
+_LEAST_NANO_CPUS = 10**7
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One bind mount: a host path, where it appears inside, and ``rw`` or ``ro``."""
+
+    source: str
+    bind: str
+    mode: str = "rw"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything about a container but its image. `nano_cpus` counts 1e-9 CPUs, `mem_limit` bytes."""
+
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: tuple[str, ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    hostname: str | None = None
+    mem_limit: int | None = None
+    nano_cpus: int | None = None
+    pids_limit: int | None = None
+    network_mode: Literal["none", "host"] = "none"
+    read_only: bool = False
+    privileged: bool = False
+    capabilities: frozenset[Capability] = DOCKER_DEFAULT
+    no_new_privileges: bool = False
+    seccomp: bool = True
+    volumes: tuple[Volume, ...] = ()
+    tty: bool = False
+    stdin_open: bool = False
+    remove: bool = False
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def words(command: Command) -> tuple[str, ...] | None:
+    """A command as a tuple; a string is split as a shell would."""
+    if command is None:
+        return None
+    if isinstance(command, str):
+        import shlex
+
+        return tuple(shlex.split(command))
+    return tuple(str(word) for word in command)
+
+
+def environment(given: Mapping[str, str | None] | Sequence[str] | None) -> tuple[str, ...]:
+    """``NAME=value`` texts; a name without a value takes the caller's, as docker's ``-e NAME`` does."""
+    if given is None:
+        return ()
+    pairs = given.items() if isinstance(given, Mapping) else [_pair(text) for text in given]
+    found = []
+    for name, value in pairs:
+        if not name or "\0" in name or "\0" in (value or ""):
+            raise UsageError("environment", name, "a variable needs a name, and NUL can be in neither part")
+        chosen = os.environ.get(name) if value is None else value
+        if chosen is not None:
+            found.append(f"{name}={chosen}")
+    return tuple(found)
+
+
+def memory_bytes(limit: int | str | None) -> int | None:
+    """``64m``, ``1.5g`` or a number of bytes. Raises: UsageError below docker's 6 MiB."""
+    if limit is None:
+        return None
+    match = _SIZE.fullmatch(str(limit))
+    if not match:
+        raise UsageError("memory", limit, "give bytes, or a number with b, k, m or g: 64m")
+    size = int(float(match[1]) * _UNITS[match[2].lower()])
+    if size < _LEAST_MEMORY_BYTES:
+        raise UsageError("memory", limit, "the least that a container can start with is 6m")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > total:
+        raise UsageError("memory", limit, f"this machine has {total >> 20}m")
+    return size
+
+
+def nano_cpus(cpus: int | float | None) -> int | None:
+    """Billionths of a CPU, checked against this machine. Raises: UsageError."""
+    if cpus is None:
+        return None
+    count = os.cpu_count() or 1
+    if not _LEAST_NANO_CPUS <= cpus <= count * 10**9:
+        raise UsageError("cpus", cpus / 10**9, f"this machine has {count}: choose from 0.01 to {count}.00")
+    return int(cpus)
+
+
+def pids(limit: int | None) -> int | None:
+    """The most processes and threads; -1 or None for no limit. Raises: UsageError."""
+    if limit is None or limit == -1:
+        return None
+    if limit < 1:
+        raise UsageError("pids-limit", limit, "a container has at least one process")
+    return limit
+
+
+def capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> frozenset[Capability]:
+    """Docker's default set (all when privileged), less `drop`, plus `add`; ``ALL`` means every one."""
+    every = frozenset(Capability)
+    chosen = every if privileged else DOCKER_DEFAULT
+    dropped, added = _named(drop), _named(add)
+    return (chosen - dropped) | added
+
+
+def volumes(given: Mapping[str, Mapping[str, str]] | Sequence[str] | None) -> tuple[Volume, ...]:
+    """docker-py's mapping, or docker's ``/host:/inside[:ro]`` texts. Raises: UsageError."""
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        chosen = [Volume(source, how["bind"], how.get("mode", "rw")) for source, how in given.items()]
+    else:
+        chosen = [_volume(text) for text in given]
+    for volume in chosen:
+        _check_volume(volume)
+    return tuple(chosen)
+
+
+def name(given: str | None) -> str | None:
+    """A container's name. Raises: UsageError."""
+    if given is not None and not _NAME.fullmatch(given):
+        raise UsageError("name", given, "use letters, digits, _ . and -, at least two, and begin with a letter or digit")
+    return given
+
+
+def hostname(given: str | None) -> str | None:
+    """A host name. Raises: UsageError (the Linux kernel takes 64 bytes)."""
+    if given is not None and (not given or len(given.encode()) > 64 or "\0" in given):
+        raise UsageError("hostname", given, "it must have 1 to 64 bytes")
+    return given
+
+
+def network_mode(given: str) -> Literal["none", "host"]:
+    """``none`` or ``host``. Raises: UsageError."""
+    if given == "none" or given == "host":
+        return given
+    raise UsageError("network", given, "choose none (a network namespace with a loopback) or host")
+
+
+def _check_volume(volume: Volume) -> None:
+    text = f"{volume.source}:{volume.bind}"
+    if not volume.source.startswith("/") or not volume.bind.startswith("/") or volume.bind == "/":
+        raise UsageError("volume", text, "both paths must be absolute, and the second cannot be /")
+    if not os.path.exists(volume.source):
+        raise UsageError("volume", text, f"{volume.source} does not exist on this machine")
+    if set(volume.mode.split(",")) - {"rw", "ro", "z", "Z"}:
+        raise UsageError("volume", volume.mode, "the mode is ro or rw")
+
+
+def _volume(text: str) -> Volume:
+    parts = text.split(":")
+    if len(parts) not in (2, 3):
+        raise UsageError("volume", text, "write /on/the/host:/inside or /on/the/host:/inside:ro")
+    source = os.path.abspath(os.path.expanduser(parts[0])) if parts[0].startswith((".", "~")) else parts[0]
+    return Volume(source, *parts[1:])
+
+
+def _named(names: Sequence[str]) -> frozenset[Capability]:
+    found: set[Capability] = set()
+    for given in names:
+        text = given.upper().removeprefix("CAP_")
+        if text == "ALL":
+            return frozenset(Capability)
+        try:
+            found.add(Capability[f"CAP_{text}"])
+        except KeyError:
+            raise UsageError("capability", given, "there is none of that name; see man 7 capabilities") from None
+    return frozenset(found)
+
+
+def _pair(text: str) -> tuple[str, str | None]:
+    key, separator, value = text.partition("=")
+    return key, value if separator else None

@@ -1,0 +1,204 @@
+"""The other end of a container: ask the zygote for one, start it, feed it, hear how it ended.
+
+Everything here may run in a process with threads: it talks over sockets and starts one program, nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labcontainer.errors import HostError, InitError, LabError
+from labcontainer.runtime import channel
+from labcontainer.runtime.channel import Message
+from labcontainer.runtime.request import Request
+
+# The zygote is forked once more, so that it is nobody's child: the notebook need not wait for it.
+_LAUNCH = """
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    from pathlib import Path
+    from labcontainer.runtime import zygote
+    zygote.main(Path(sys.argv[1]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container's command ended."""
+
+    code: int
+    oom_killed: bool
+
+
+class Connection:
+    """A client's channel to one monitor."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for select."""
+        return self._socket.fileno()
+
+    def expect(self, kind: str) -> Message:
+        """The next JSON message, which must be `kind`.
+
+        Raises: InitError where the container has failed instead; LabError where its monitor was killed.
+        """
+        while True:
+            message = self.receive()
+            if message.kind == kind:
+                return message
+
+    def receive(self) -> Message:
+        """The next message, JSON or stream data. Raises as `expect`."""
+        try:
+            message = channel.receive(self._socket)
+        except ConnectionResetError:
+            message = None
+        if message is None:
+            raise LabError("the container's monitor was killed; `lab ps -a` tells what became of the container")
+        if message.kind == "failed":
+            body = message.body
+            raise InitError(str(body["stage"]), str(body["cause"]), int(body["exit_code"]))
+        return message
+
+    def start(self) -> None:
+        """Let a created container's command run."""
+        channel.send(self._socket, "start")
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the container's terminal its size, in character cells."""
+        channel.send(self._socket, "resize", rows=rows, columns=columns)
+
+    def feed(self, data: bytes) -> None:
+        """Write to the container's stdin; empty data closes it."""
+        channel.send_data(self._socket, channel.STDIN, data)
+
+    def pump(self, output: Callable[[int, bytes], object]) -> Exit:
+        """Hand every piece of output to `output(stream, data)` until the container has ended and is cleared up."""
+        while True:
+            message = self.receive()
+            if message.stream is not None:
+                output(message.stream, message.data)
+            elif message.kind == "exited":
+                return Exit(int(message.body["exit_code"]), bool(message.body["oom_killed"]))
+
+    def close(self) -> None:
+        """Hang up; the container goes on."""
+        self._socket.close()
+
+
+class Zygote:
+    """The zygote of one engine, started when it is first needed and found again later."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._path = run / f"zygote-{fingerprint()}.sock"
+
+    def create(self, request: Request) -> Connection:
+        """Have a container made up to the point where its command could start ("created").
+
+        Raises: InitError (stage, cause) where it could not be made; HostError where no zygote starts.
+        """
+        connection = Connection(self._connected(request))
+        try:
+            connection.expect("created")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def stop(self) -> None:
+        """End the zygote, if one runs; containers go on."""
+        with contextlib.suppress(OSError), _connect(self._path) as connection:
+            channel.send(connection, "quit")
+            connection.recv(1)
+
+    def _connected(self, request: Request) -> socket.socket:
+        for _ in range(3):
+            connection = self._find_or_start()
+            try:
+                channel.send(connection, "create", **request.to_json())
+                return connection
+            except BrokenPipeError:  # it ended between our connect and our send
+                connection.close()
+        raise HostError("a zygote", reason=f"the process behind {self._path} keeps ending")
+
+    def _find_or_start(self) -> socket.socket:
+        path = self._path
+        with contextlib.suppress(OSError):
+            return _connect(path)
+        with self._lock():
+            with contextlib.suppress(OSError):
+                return _connect(path)
+            self._spawn(path)
+            return _connect(path)
+
+    def _spawn(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with listener, _short(path) as address:
+            listener.bind(address)
+            listener.listen(128)
+            # The socket is listening before the process exists, so a client never has to wait for it to appear.
+            with open(self.run / "zygote.log", "ab", buffering=0) as log:
+                subprocess.Popen(
+                    [sys.executable, "-I", "-c", _LAUNCH, str(path)],
+                    stdin=listener.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+                ).wait()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(self.run / "zygote.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+
+def fingerprint() -> str:
+    """The age of the source that a zygote has imported: after an edit the next container comes from a new zygote."""
+    package = Path(__file__).parent.parent
+    sources = (source for part in ("kernel", "oci", "runtime") for source in (package / part).rglob("*.py"))
+    return f"{max(source.stat().st_mtime_ns for source in sources):x}"
+
+
+def attach(directory: Path) -> Connection:
+    """A channel to the monitor of the container in `directory`. Raises: OSError where none listens."""
+    return Connection(_connect(directory / "monitor.sock"))
+
+
+def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with _short(path) as address:
+            connection.connect(address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    # An address may have 107 bytes; through a descriptor of its directory every path fits.
+    directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)

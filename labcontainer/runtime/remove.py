@@ -1,0 +1,74 @@
+"""Removing a container's files, also those that belong to ids which only its user namespace holds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from labcontainer.kernel import process, userns
+from labcontainer.kernel.namespaces import CloneFlag
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove `directory` and all below it; no error if it is gone already.
+
+    An ordinary user cannot remove what a subordinate id has made: then a child enters a user namespace with the same
+    maps and removes it from there. The caller must have one thread in that case.
+
+    Raises: OSError.
+    """
+    try:
+        _remove(directory)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM) or os.geteuid() == 0:
+            raise
+        _remove_inside(directory)
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory, onerror=_open_and_retry)
+
+
+def _open_and_retry(act: Callable[..., object], path: str, info: _ExcInfo) -> None:
+    error = info[1]
+    # The overlay's work/work has mode 000, which stops an ordinary owner from listing it.
+    if not isinstance(error, OSError) or error.errno != errno.EACCES or os.path.islink(path):
+        raise error
+    closed = path if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK) else os.path.dirname(path)
+    os.chmod(closed, stat.S_IRWXU)
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _remove_inside(directory: Path) -> None:
+    release, waits = os.pipe2(os.O_CLOEXEC)[::-1]
+    child = process.clone3(CloneFlag.CLONE_NEWUSER)
+    if child is None:
+        # We are the child: root of a user namespace once the parent has written the maps, and only there.
+        code = 1
+        with contextlib.suppress(OSError):
+            os.read(waits, 1)
+            os.setresuid(0, 0, 0)
+            for entry in directory.iterdir():
+                _remove(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            code = 0
+        os._exit(code)
+    try:
+        userns.write_maps(child.pid, userns.own_maps())
+        os.write(release, b"x")
+        process.wait(child)
+    finally:
+        for fd in (release, waits, child.pidfd):
+            os.close(fd)

@@ -1,0 +1,142 @@
+"""A container's state on disk, and what the Linux kernel says of it.
+
+``state.json`` stands in the container's directory and is replaced whole. It names processes by pid *and* start time *and*
+boot, so a number that was given to somebody else is never taken for the container.
+
+    creating ──► created ──► running ──► stopped
+        └────────────┴───────────────────────┘   (a failure, or a kill, leads straight to stopped)
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from labcontainer.errors import NotFound, SpecError
+from labcontainer.kernel import proc
+
+NAME = "state.json"
+
+
+class Status(enum.StrEnum):
+    """The specification's states (runtime-spec v1.2.0 runtime.md#state)."""
+
+    CREATING = "creating"
+    CREATED = "created"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+# From each state the states that may follow. The picture above is this table.
+TRANSITIONS: dict[Status, tuple[Status, ...]] = {
+    Status.CREATING: (Status.CREATED, Status.STOPPED),
+    Status.CREATED: (Status.RUNNING, Status.STOPPED),
+    Status.RUNNING: (Status.STOPPED,),
+    Status.STOPPED: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """One process and no other: its pid, and when it began in clock ticks since boot."""
+
+    pid: int
+    start_time: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId:
+        """Name the living process `pid`."""
+        return cls(pid, proc.start_time(pid) or 0)
+
+    def alive(self) -> bool:
+        """Whether that very process still runs (a zombie does not)."""
+        return self.pid > 0 and proc.start_time(self.pid) == self.start_time
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a container. Times are nanoseconds since 1970; None where it has not happened yet."""
+
+    id: str
+    status: Status
+    boot_id: str
+    monitor: ProcessId | None = None
+    init: ProcessId | None = None
+    started_ns: int | None = None
+    finished_ns: int | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    cgroup: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``state.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> State:
+        """The inverse of `to_json`. Raises: SpecError."""
+        try:
+            known = {**fields, "status": Status(fields["status"])}
+            for name in ("monitor", "init"):
+                known[name] = ProcessId(**fields[name]) if fields.get(name) else None
+            return cls(**known)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"{NAME}: {error}") from None
+
+    def change(self, status: Status, **fields: Any) -> State:
+        """The state that follows; the table says whether it may."""
+        assert status in TRANSITIONS[self.status], f"{self.status} cannot become {status}"
+        return replace(self, status=status, **fields)
+
+    def observed(self) -> State:
+        """The state as the Linux kernel sees it: a container whose init is gone is stopped, whatever the file says."""
+        if self.status is Status.STOPPED:
+            return self
+        here = self.boot_id == boot_id()
+        if here and self.init and self.init.alive():
+            return self
+        # Init is gone, but a living monitor is just writing down how it ended; while creating, init is not there yet.
+        if here and self.monitor and self.monitor.alive():
+            return self
+        reason = "its monitor was killed, so nobody saw how it ended" if here else "the machine was restarted"
+        return replace(self, status=Status.STOPPED, exit_code=255, error=self.error or reason)
+
+
+def boot_id() -> str:
+    """This boot of the machine, as /proc names it."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def load(directory: Path) -> State:
+    """The state written in `directory`.
+
+    Raises: NotFound (kind "container"); SpecError where the file is damaged.
+    """
+    try:
+        with open(directory / NAME) as file:
+            return State.from_json(json.load(file))
+    except FileNotFoundError:
+        raise NotFound("container", directory.name) from None
+    except ValueError as error:
+        raise SpecError(f"{directory / NAME}: {error}") from None
+
+
+def save(directory: Path, state: State) -> None:
+    """Replace the state in `directory` whole: a reader sees the old one or the new one.
+
+    It is not flushed to the disk: after a power cut no container runs, and `State.observed` says so.
+    """
+    write_atomically(directory / NAME, json.dumps(state.to_json()))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Put `text` at `path` by writing beside it and renaming."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    os.replace(beside, path)

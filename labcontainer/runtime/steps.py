@@ -1,0 +1,315 @@
+"""The steps by which an init makes its root: data that says what it will do, and does it.
+
+Each step has ``why`` (one sentence), ``describe()`` (the calls, as one would write them) and ``execute(held)``. `plan`
+puts them in order; ``held`` carries the mount trees that are picked up before the root changes and put down after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from labcontainer.errors import KernelError, SpecError
+from labcontainer.kernel import mount, netlink, pivot
+from labcontainer.kernel.mount import MountAttr, MountFlag, OpenTreeFlag, Tree
+from labcontainer.kernel.overlay import Overlay
+from labcontainer.kernel.trace import flag_names
+
+Held = dict[str, Tree]
+
+
+class Step(Protocol):
+    """One job of init."""
+
+    @property
+    def why(self) -> str:
+        """Why the job is done: one sentence for the trace and for ``lab explain``."""
+        ...
+
+    def describe(self) -> str:
+        """The job as one would write it in C."""
+        ...
+
+    def execute(self, held: Held) -> None:
+        """Do it, as init, inside the new namespaces. Raises: KernelError, SpecError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SetPropagation:
+    """Cut the new mount namespace off from the host's."""
+
+    flags: MountFlag
+    why: str = "what is mounted from here on must not appear on the host"
+
+    def describe(self) -> str:
+        return f'mount(NULL, "/", NULL, {flag_names(self.flags)}, NULL)'
+
+    def execute(self, held: Held) -> None:
+        mount.set_propagation("/", self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class MountRoot:
+    """Mount the image's layers and the container's own upperdir as its root."""
+
+    overlay: Overlay
+    target: Path
+    why: str = "the image's layers stay as they are; every change goes to the container's upperdir"
+
+    def describe(self) -> str:
+        return f'mount("overlay", "{self.target}", "overlay", 0, "{self.overlay.options()}")'
+
+    def execute(self, held: Held) -> None:
+        self.overlay.mount(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class BindRoot:
+    """Make an ordinary directory a mount point, so that it can become the root."""
+
+    target: Path
+    why: str = "pivot_root asks for a mount point"
+
+    def describe(self) -> str:
+        return f'mount("{self.target}", "{self.target}", NULL, MS_BIND|MS_REC, NULL)'
+
+    def execute(self, held: Held) -> None:
+        mount.mount(self.target, self.target, None, MountFlag.MS_BIND | MountFlag.MS_REC)
+
+
+@dataclass(frozen=True, slots=True)
+class PickUp:
+    """Take hold of a file or directory of the host that is to appear inside."""
+
+    source: str
+    destination: str
+    recursive: bool = True
+    why: str = "the host's path is opened while it still means the host's: no link inside can redirect it"
+
+    def describe(self) -> str:
+        return f'open_tree(AT_FDCWD, "{self.source}", {flag_names(self._flags())})'
+
+    def execute(self, held: Held) -> None:
+        held[self.destination] = mount.open_tree(self.source, self._flags())
+
+    def _flags(self) -> OpenTreeFlag:
+        return OpenTreeFlag.OPEN_TREE_CLONE | (OpenTreeFlag.AT_RECURSIVE if self.recursive else OpenTreeFlag(0))
+
+
+@dataclass(frozen=True, slots=True)
+class EnterRoot:
+    """Change the root; the old one stays stacked beneath until LeaveOldRoot."""
+
+    new_root: Path
+    why: str = "from here on every path, and every link in the image, is resolved inside the new root"
+
+    def describe(self) -> str:
+        return f'chdir("{self.new_root}"); pivot_root(".", ".")'
+
+    def execute(self, held: Held) -> None:
+        pivot.enter(self.new_root)
+
+
+@dataclass(frozen=True, slots=True)
+class MountFilesystem:
+    """Mount a new file system inside; its mount point is made if it is missing."""
+
+    type: str
+    destination: str
+    source: str
+    flags: MountFlag
+    data: str = ""
+    why: str = "the container needs an instance of its own"
+
+    def describe(self) -> str:
+        return f'mount("{self.source}", "{self.destination}", "{self.type}", {flag_names(self.flags)}, "{self.data}")'
+
+    def execute(self, held: Held) -> None:
+        make_directory(self.destination)
+        if self.type in ("proc", "sysfs"):
+            refuse_link(self.destination)
+        mount.mount(self.source, self.destination, self.type, self.flags, self.data or None)
+
+
+@dataclass(frozen=True, slots=True)
+class PutDown:
+    """Put a tree that was picked up at its place inside."""
+
+    source: str
+    destination: str
+    attributes: MountAttr = MountAttr(0)
+    recursive: bool = False
+    propagation: MountFlag = MountFlag(0)
+    why: str = "a bind mount: the same files under a second path"
+
+    def describe(self) -> str:
+        text = f'move_mount("{self.source}", "{self.destination}")'
+        return f"{text}; mount_setattr({flag_names(self.attributes)})" if self.attributes else text
+
+    def execute(self, held: Held) -> None:
+        tree = held.pop(self.destination)
+        try:
+            self._make_target(tree)
+            mount.move_mount(tree, self.destination, mount.MoveMountFlag.MOVE_MOUNT_T_SYMLINKS)
+            if self.attributes:
+                set_attributes(tree, self.destination, self.attributes, recursive=self.recursive)
+        finally:
+            tree.close()
+        if self.propagation:
+            mount.set_propagation(self.destination, self.propagation)
+
+    def _make_target(self, tree: Tree) -> None:
+        if stat.S_ISDIR(os.fstat(tree.fd).st_mode):
+            make_directory(self.destination)
+        elif not os.path.exists(self.destination):
+            make_directory(os.path.dirname(self.destination))
+            os.close(os.open(self.destination, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDevice:
+    """Make a device node in the container's own /dev."""
+
+    path: str
+    mode: int
+    device: int
+    uid: int = 0
+    gid: int = 0
+    why: str = "programs expect it; no other device of the host is there"
+
+    def describe(self) -> str:
+        kind = "S_IFBLK" if stat.S_ISBLK(self.mode) else "S_IFCHR"
+        return f'mknod("{self.path}", {kind}|{stat.S_IMODE(self.mode):#o}, {os.major(self.device)}:{os.minor(self.device)})'
+
+    def execute(self, held: Held) -> None:
+        make_directory(os.path.dirname(self.path))
+        os.mknod(self.path, self.mode, self.device)
+        os.chmod(self.path, stat.S_IMODE(self.mode))
+        os.chown(self.path, self.uid, self.gid)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink:
+    """Make one of the symbolic links that programs expect in /dev."""
+
+    target: str
+    path: str
+    why: str = "programs expect the name"
+
+    def describe(self) -> str:
+        return f'symlink("{self.target}", "{self.path}")'
+
+    def execute(self, held: Held) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.symlink(self.target, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Hide a path of /proc or /sys: a directory under an empty read-only tmpfs, a file under /dev/null."""
+
+    path: str
+    why: str = "what stands there would tell about the host, or let it be changed"
+
+    def describe(self) -> str:
+        return f'mask("{self.path}")'
+
+    def execute(self, held: Held) -> None:
+        if os.path.isdir(self.path):
+            mount.mount("tmpfs", self.path, "tmpfs", MountFlag.MS_RDONLY, "size=0k")
+        elif os.path.exists(self.path):
+            with null_device() as source:
+                mount.mount(source, self.path, None, MountFlag.MS_BIND)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeReadonly:
+    """Make a path of /proc or /sys, or the whole root, read-only."""
+
+    path: str
+    why: str = "reading is needed, writing would reach the host"
+
+    def describe(self) -> str:
+        return f'mount_setattr("{self.path}", MOUNT_ATTR_RDONLY)'
+
+    def execute(self, held: Held) -> None:
+        if not os.path.exists(self.path):
+            return
+        if self.path != "/":
+            mount.mount(self.path, self.path, None, MountFlag.MS_BIND | MountFlag.MS_REC)
+        set_attributes(None, self.path, MountAttr.MOUNT_ATTR_RDONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopbackUp:
+    """Switch the loopback interface on."""
+
+    why: str = "a new network namespace has one interface, and it is down"
+
+    def describe(self) -> str:
+        return "netlink(RTM_NEWLINK, lo, IFF_UP)"
+
+    def execute(self, held: Held) -> None:
+        netlink.set_loopback_up()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOldRoot:
+    """Let go of the host's files."""
+
+    why: str = "nothing of the host's file system stays reachable but what was put down inside"
+
+    def describe(self) -> str:
+        return 'umount2(".", MNT_DETACH); chdir("/")'
+
+    def execute(self, held: Held) -> None:
+        for tree in held.values():
+            tree.close()
+        held.clear()
+        pivot.leave_old_root()
+
+
+def make_directory(path: str) -> None:
+    """Make `path` and its parents inside the root that init has entered. Raises: KernelError."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise KernelError(error.errno or 0, f'mkdir("{path}")', "the image has no such directory to mount on") from None
+
+
+@contextlib.contextmanager
+def null_device() -> Iterator[str]:
+    """A path of /dev/null that cannot be swapped for a link, nor be another file (CVE-2025-31133)."""
+    fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+            raise SpecError("/dev/null inside the container is not the null device: refusing to mask paths with it")
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def refuse_link(path: str) -> None:
+    """A link at /proc or /sys would put them elsewhere and leave masked paths open (CVE-2019-19921)."""
+    if os.path.realpath(path) != path:
+        raise SpecError(f"{path} of the image is reached through a symbolic link: refusing to mount there")
+
+
+def set_attributes(tree: Tree | None, path: str, attributes: MountAttr, *, recursive: bool = False) -> None:
+    """Set mount attributes; on Linux before 5.12 by a remount that keeps the flags which are there."""
+    try:
+        mount.mount_setattr(tree or path, attributes, recursive=recursive)
+    except KernelError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        present = MountFlag(os.statvfs(path).f_flag & 0xF)  # ST_RDONLY … ST_NOEXEC have the values of MS_RDONLY …
+        mount.mount(None, path, None, MountFlag.MS_REMOUNT | MountFlag.MS_BIND | present | MountFlag(int(attributes)))
+

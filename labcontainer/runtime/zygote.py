@@ -1,0 +1,104 @@
+"""The small process that forks monitors: started by `client.Zygote`.
+
+A notebook's process has threads, and a child forked from it would inherit their locks but not the threads that hold
+them. So one process with a single thread is started for each engine root, imports everything a container needs once, and
+forks a monitor for each request that comes to its socket. It is found again by the next client, ends after ten
+idle minutes, and can be killed at any time: the monitors live on.
+
+Who we are: a child of whoever came first, in a session of our own, with that user's privileges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import struct
+from pathlib import Path
+from typing import NoReturn
+
+from labcontainer.kernel import process, trace
+from labcontainer.kernel.trace import Role
+from labcontainer.runtime import channel
+from labcontainer.runtime.monitor import Monitor
+from labcontainer.runtime.request import Request
+
+IDLE_S = 600
+
+
+def main(address: Path) -> None:
+    """Serve the listening socket at `address`, which is our descriptor 0, until nobody has asked for ten minutes."""
+    _become_quiet()
+    listener = socket.socket(fileno=0)
+    # Reaped by the Linux kernel: a monitor's exit status says nothing that its state file does not.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener.settimeout(IDLE_S)
+    # What exists now is moved out of the collector's sight, so that a monitor's collections do not touch (and so
+    # copy) the pages that all monitors share.
+    gc.collect()
+    gc.freeze()
+    try:
+        while True:
+            connection, _ = listener.accept()
+            _serve(connection, listener)
+    except TimeoutError:
+        address.unlink(missing_ok=True)
+
+
+def _serve(connection: socket.socket, listener: socket.socket) -> None:
+    with connection:
+        connection.settimeout(5)
+        try:
+            if not _same_user(connection):
+                return
+            message = channel.receive(connection)
+        except (OSError, ValueError):
+            return
+        if message is None:
+            return
+        if message.kind == "quit":
+            raise TimeoutError
+        if message.kind == "create":
+            _fork_monitor(Request.from_json(message.body), connection, listener)
+
+
+def _fork_monitor(request: Request, connection: socket.socket, listener: socket.socket) -> None:
+    if request.trace:
+        trace.to_file(os.open(request.trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+        trace.become(Role.ZYGOTE)
+    with trace.step("fork", "the monitor must live on when the notebook is closed, so it is a process of its own"):
+        pid = process.fork()
+    if pid == 0:
+        # We are the monitor: same privileges, one thread; the zygote's listening socket is not ours.
+        _monitor(request, connection, listener)
+    trace.stop()
+
+
+def _monitor(request: Request, connection: socket.socket, listener: socket.socket) -> NoReturn:
+    code = 1
+    try:
+        trace.become(Role.MONITOR)
+        listener.close()
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        connection.settimeout(None)
+        Monitor(request, connection).run()
+        code = 0
+    finally:
+        # Not sys.exit: the zygote's own clean-up must not run in its children.
+        os._exit(code)
+
+
+def _same_user(connection: socket.socket) -> bool:
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return bool(struct.unpack("3i", credentials)[1] == os.geteuid())
+
+
+def _become_quiet() -> None:
+    os.chdir("/")
+    os.umask(0o022)
+    with contextlib.suppress(OSError):
+        process.prctl(process.Prctl.PR_SET_NAME, b"lab-zygote")
+
