@@ -1,0 +1,95 @@
+"""``lab``: docker's verbs on this machine's own Linux kernel.
+
+One file a verb or noun, imported when it is used: starting a container must not wait for a table's typesetter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from labcontainer.errors import InitError, LabError
+
+if TYPE_CHECKING:
+    from labcontainer.engine import Engine
+
+# verb → (module, function); `lab --help` needs the one line without importing the module.
+_COMMANDS = {
+    "doctor": ("doctor", "doctor", "Try what this machine can do, and say what mends the rest."),
+    "explain": ("explain", "explain", "Show what a run would do, before it is done."),
+    "images": ("images", "images", "List images."),
+    "inspect": ("containers", "inspect", "Show all that is known of a container, as JSON."),
+    "kill": ("containers", "kill", "Send a signal to a container."),
+    "logs": ("containers", "logs", "Print what a container has written."),
+    "ps": ("ps", "ps", "List containers."),
+    "rm": ("containers", "rm", "Remove containers."),
+    "run": ("run", "run", "Create a container from an image and run a command in it."),
+    "start": ("containers", "start", "Start a created container."),
+    "stop": ("containers", "stop", "Stop containers: SIGTERM, then SIGKILL."),
+    "wait": ("containers", "wait", "Wait for containers to end and print their exit codes."),
+}
+
+
+class Session:
+    """What a verb gets from click: the engine, opened when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def engine(self) -> Engine:
+        """The user's engine; what it had to mend is said on stderr."""
+        if self._engine is None:
+            from labcontainer.engine import from_env
+
+            self._engine = from_env()
+            for line in self._engine.mended:
+                click.echo(f"mended: {line}", err=True)
+        return self._engine
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, function, _ = _COMMANDS[name]
+        command = getattr(importlib.import_module(f"labcontainer.cli.{module}"), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in sorted(_COMMANDS.items())])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="labcontainer")
+@click.pass_context
+def lab(ctx: click.Context) -> None:
+    """Containers on your own Linux kernel, every step of them in the open."""
+    ctx.obj = Session()
+
+
+def main() -> None:
+    """Run ``lab`` and exit as docker would: 125 where labcontainer itself fails, 126 and 127 as a shell says."""
+    try:
+        lab.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(125 if isinstance(error, click.UsageError) else error.exit_code)
+    except InitError as error:
+        _fail(error, error.exit_code)
+    except LabError as error:
+        _fail(error, 125 if sys.argv[1:2] == ["run"] else 1)
+
+
+def _fail(error: LabError, code: int) -> None:
+    click.echo(f"lab: {error}", err=True)
+    sys.exit(code)
