@@ -1,0 +1,49 @@
+"""A bundle: a directory with config.json and a root file system, all that an OCI runtime needs.
+
+    bundle/
+    ├── config.json
+    └── rootfs/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from labcontainer.errors import SpecError
+from labcontainer.oci.runtime_spec import Spec
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The bundle at `path`. See: runtime-spec v1.2.0 bundle.md"""
+
+    path: Path
+
+    @property
+    def rootfs(self) -> Path:
+        """The root file system as our own bundles lay it out. See: runtime-spec v1.2.0 bundle.md"""
+        return self.path / "rootfs"
+
+    def read(self) -> Spec:
+        """The checked configuration.
+
+        Raises: SpecError (no config.json, no JSON, not the specification's). See: runtime-spec v1.2.0 bundle.md
+        """
+        file = self.path / CONFIG
+        try:
+            return Spec.from_json(json.loads(file.read_bytes()))
+        except FileNotFoundError:
+            raise SpecError(f"{self.path} is no bundle: it has no {CONFIG}") from None
+        except ValueError as error:
+            raise SpecError(f"{file}: {error}") from None
+
+    def write(self, spec: Spec) -> None:
+        """Put `spec` into the bundle, whole or not at all. Raises: OSError. See: runtime-spec v1.2.0 bundle.md"""
+        beside = self.path / f".{CONFIG}.{os.getpid()}"
+        beside.write_text(json.dumps(spec.to_json(), indent=1))
+        os.replace(beside, self.path / CONFIG)

@@ -1,0 +1,107 @@
+"""JSON objects to dataclasses and back, by the dataclass's own types.
+
+A field ``oom_score_adj`` is ``oomScoreAdj`` in JSON; what is None or empty is left out when written; what the dataclass does
+not know is ignored when read, as the specifications ask of implementations (image-spec v1.1.0
+considerations.md#extensibility). A value of the wrong type is a `SpecError` that names its path.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
+
+from labcontainer.errors import SpecError
+
+T = TypeVar("T")
+_MISSING = object()
+
+
+def read(cls: type[T], value: object, path: str) -> T:
+    """`value`, parsed JSON, as a `cls`; `path` is where it stands, for the error.
+
+    Raises: SpecError. See: https://www.rfc-editor.org/rfc/rfc8259
+    """
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{path}: expected an object, found {_kind(value)}")
+    found = {}
+    for name, key, hint, required in _shape(cls):
+        given = value.get(key, _MISSING)
+        if given is _MISSING or given is None:
+            if required:
+                raise SpecError(f"{path}.{key}: is missing")
+            continue
+        found[name] = _convert(hint, given, f"{path}.{key}")
+    return cls(**found)
+
+
+def write(value: object) -> Any:
+    """The inverse of `read`: what json.dumps takes.
+
+    See: https://www.rfc-editor.org/rfc/rfc8259
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        pairs = ((key, getattr(value, name), required) for name, key, _, required in _shape(type(value)))
+        return {key: write(item) for key, item, required in pairs if required or _worth_writing(item)}
+    if isinstance(value, list | tuple):
+        return [write(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): write(item) for key, item in value.items()}
+    return value
+
+
+def camel(name: str) -> str:
+    """``oom_score_adj`` → ``oomScoreAdj``.
+
+    See: runtime-spec v1.2.0 config.md
+    """
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+@functools.cache
+def _shape(cls: type) -> tuple[tuple[str, str, Any, bool], ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        (
+            field.name,
+            field.metadata.get("key") or camel(field.name),
+            hints[field.name],
+            field.default is MISSING and field.default_factory is MISSING,
+        )
+        for field in fields(cls)
+    )
+
+
+def _worth_writing(value: object) -> bool:
+    return value is not None and value != () and value != {} and value is not False and value != ""
+
+
+def _convert(hint: Any, value: object, path: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert(next(choice for choice in arguments if choice is not type(None)), value, path)
+    if is_dataclass(hint):
+        return read(typing.cast(type, hint), value, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SpecError(f"{path}: expected an array, found {_kind(value)}")
+        return tuple(_convert(arguments[0], item, f"{path}[{index}]") for index, item in enumerate(value))
+    if origin is not None:  # Mapping[str, X]
+        if not isinstance(value, Mapping):
+            raise SpecError(f"{path}: expected an object, found {_kind(value)}")
+        return {key: _convert(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+    if hint is Any or hint is object:
+        return value
+    # bool is an int in Python, but true is no number in JSON.
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise SpecError(f"{path}: expected {hint.__name__}, found {_kind(value)}")
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

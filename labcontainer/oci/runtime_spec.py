@@ -1,0 +1,231 @@
+"""The runtime specification's config.json, for Linux.
+
+    {"ociVersion": "1.2.0", "process": {"args": ["sh"], …}, "root": {"path": "rootfs"}, "mounts": […], "linux": {…}}
+
+Names are the specification's, in snake_case here and camelCase in JSON. Left out: solaris, windows, vm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labcontainer.errors import SpecError
+from labcontainer.oci import fields
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who the process is. See: runtime-spec v1.2.0 config.md#posix-platform-user"""
+
+    uid: int
+    gid: int
+    umask: int | None = None
+    additional_gids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The five sets, by names such as ``CAP_KILL``. See: runtime-spec v1.2.0 config.md#linux-process"""
+
+    bounding: tuple[str, ...] = ()
+    effective: tuple[str, ...] = ()
+    inheritable: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rlimit:
+    """A resource limit such as ``RLIMIT_NOFILE``. See: runtime-spec v1.2.0 config.md#posix-process"""
+
+    type: str
+    hard: int
+    soft: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSize:
+    """Rows and columns of the terminal. See: runtime-spec v1.2.0 config.md#process"""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The container's command. See: runtime-spec v1.2.0 config.md#process"""
+
+    cwd: str
+    user: User
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    terminal: bool = False
+    console_size: ConsoleSize | None = None
+    capabilities: Capabilities | None = None
+    rlimits: tuple[Rlimit, ...] = ()
+    no_new_privileges: bool = False
+    oom_score_adj: int | None = None
+    apparmor_profile: str | None = None
+    selinux_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where the root file system is, relative to the bundle. See: runtime-spec v1.2.0 config.md#root"""
+
+    path: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IdMapping:
+    """`size` ids from `container_id` on are, on the host, those from `host_id` on.
+
+    See: runtime-spec v1.2.0 config-linux.md#user-namespace-mappings
+    """
+
+    container_id: int = field(metadata={"key": "containerID"})
+    host_id: int = field(metadata={"key": "hostID"})
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount beyond the root, in order. See: runtime-spec v1.2.0 config.md#mounts"""
+
+    destination: str
+    type: str | None = None
+    source: str | None = None
+    options: tuple[str, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace to make, or with `path` to join. See: runtime-spec v1.2.0 config-linux.md#namespaces"""
+
+    type: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node to make. See: runtime-spec v1.2.0 config-linux.md#devices"""
+
+    path: str
+    type: str
+    major: int | None = None
+    minor: int | None = None
+    file_mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRule:
+    """Which devices may be used. See: runtime-spec v1.2.0 config-linux.md#allowed-device-list"""
+
+    allow: bool
+    type: str | None = None
+    major: int | None = None
+    minor: int | None = None
+    access: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes, -1 for no limit; `swap` counts memory and swap together. See: runtime-spec v1.2.0 config-linux.md#memory"""
+
+    limit: int | None = None
+    reservation: int | None = None
+    swap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Quota and period in microseconds. See: runtime-spec v1.2.0 config-linux.md#cpu"""
+
+    shares: int | None = None
+    quota: int | None = None
+    period: int | None = None
+    cpus: str | None = None
+    mems: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pids:
+    """The most processes and threads. See: runtime-spec v1.2.0 config-linux.md#pids"""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIo:
+    """The weight of block I/O, 10 to 1000. See: runtime-spec v1.2.0 config-linux.md#block-io"""
+
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the container's cgroup holds. See: runtime-spec v1.2.0 config-linux.md#control-groups"""
+
+    devices: tuple[DeviceRule, ...] = ()
+    memory: Memory | None = None
+    cpu: Cpu | None = None
+    pids: Pids | None = None
+    block_io: BlockIo | None = field(default=None, metadata={"key": "blockIO"})
+    unified: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Linux:
+    """What only Linux has. `seccomp` stays JSON. See: runtime-spec v1.2.0 config-linux.md"""
+
+    namespaces: tuple[Namespace, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+    devices: tuple[Device, ...] = ()
+    cgroups_path: str | None = None
+    resources: Resources | None = None
+    seccomp: Mapping[str, Any] | None = None
+    rootfs_propagation: str | None = None
+    masked_paths: tuple[str, ...] = ()
+    readonly_paths: tuple[str, ...] = ()
+    sysctl: Mapping[str, str] = field(default_factory=dict)
+    mount_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A bundle's config.json. See: runtime-spec v1.2.0 config.md"""
+
+    oci_version: str
+    root: Root
+    process: Process | None = None
+    hostname: str | None = None
+    domainname: str | None = None
+    mounts: tuple[Mount, ...] = ()
+    hooks: Mapping[str, Any] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    linux: Linux | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> Spec:
+        """Parsed JSON as a checked `Spec`. Raises: SpecError (the JSON path, and what was wrong)."""
+        spec = fields.read(cls, value, "config")
+        if not spec.oci_version.startswith("1."):
+            raise SpecError(f"config.ociVersion: {spec.oci_version!r} is not a version 1 of the runtime specification")
+        for index, mount in enumerate(spec.mounts):
+            if not mount.destination.startswith("/"):
+                raise SpecError(f"config.mounts[{index}].destination: {mount.destination!r} is not an absolute path")
+        if spec.process and not spec.process.cwd.startswith("/"):
+            raise SpecError(f"config.process.cwd: {spec.process.cwd!r} is not an absolute path")
+        return spec
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of config.json."""
+        return dict(fields.write(self))
