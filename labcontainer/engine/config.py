@@ -171,11 +171,5 @@ def _resources(options: Options) -> Resources:
 def _seccomp(options: Options) -> dict[str, object] | None:
     if options.privileged or not options.seccomp:
         return None
-    return seccomp.resolve(seccomp.docker_default(), capabilities=frozenset(options.capabilities))
-
-
-def needs_cgroup(options: Options) -> bool:
-    """Whether a limit was asked for that only a cgroup can hold."""
-    return any((options.mem_limit, options.nano_cpus, options.pids_limit))
-
+    return seccomp.resolve(seccomp.docker_default(), capabilities=[capability.name for capability in options.capabilities])
 

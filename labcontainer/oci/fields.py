@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 from labcontainer.errors import SpecError
 
-T = TypeVar("T")
+T = TypeVar("T", bound=object)
 _MISSING = object()
 
 
@@ -28,7 +28,7 @@ def read(cls: type[T], value: object, path: str) -> T:
     if not isinstance(value, Mapping):
         raise SpecError(f"{path}: expected an object, found {_kind(value)}")
     found = {}
-    for name, key, hint, required in _shape(cls):
+    for name, key, hint, required in _shape(typing.cast(Hashable, cls)):
         given = value.get(key, _MISSING)
         if given is _MISSING or given is None:
             if required:
@@ -63,7 +63,8 @@ def camel(name: str) -> str:
 
 
 @functools.cache
-def _shape(cls: type) -> tuple[tuple[str, str, Any, bool], ...]:
+def _shape(cls: Hashable) -> tuple[tuple[str, str, Any, bool], ...]:
+    assert isinstance(cls, type) and is_dataclass(cls)
     hints = typing.get_type_hints(cls)
     return tuple(
         (

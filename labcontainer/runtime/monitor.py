@@ -121,11 +121,7 @@ class Monitor:
         overlay = self.request.overlay(userxattr=rootless)
         filter = None
         if spec.linux and spec.linux.seccomp and spec.process:
-            filter = seccomp.compile(
-                spec.linux.seccomp,
-                capabilities=frozenset(spec.process.capabilities.bounding if spec.process.capabilities else ()),
-                cache=Path(self.request.cache) if self.request.cache else None,
-            )
+            filter = seccomp.compile(spec.linux.seccomp, cache=Path(self.request.cache) if self.request.cache else None)
         return Job(
             spec=spec,
             steps=plan.root(spec, Bundle(self.directory).rootfs, overlay),
