@@ -130,7 +130,7 @@ class LabPage:
 
     def open_cells(self, *cells: str) -> None:
         """Open a new notebook that has these code cells and nothing else."""
-        empty = {"metadata": {}, "outputs": [], "execution_count": None}
+        empty: dict[str, object] = {"metadata": {}, "outputs": [], "execution_count": None}
         notebook = {
             "cells": [
                 {"cell_type": "code", "id": f"{number}", "source": source, **empty}
