@@ -1,32 +1,39 @@
-"""Capabilities: root's power in 41 pieces, and the five sets that a process carries.
+"""Capabilities: root's power cut into forty-one pieces, and which of them a process holds.
 
-    bounding      what it could ever get
-    permitted     what it may switch on
-    effective     what is on
-    inheritable   what a program file may pass on
-    ambient       what is passed on without one
+    >>> from labcontainer.kernel import capabilities
+    >>> sorted(capabilities.read("self").effective)[:2]
+    [<Capability.CAP_CHOWN: 0>, <Capability.CAP_DAC_OVERRIDE: 1>]
 
-Lesson 10 teaches them.
+A thread has five sets. *Effective* is what the Linux kernel checks; *permitted* what may be made effective;
+*inheritable* and *ambient* what an execve carries over; *bounding* what an execve can bring at all. Lesson 10 teaches them.
+
+Giving up privilege is done in this order, because each step needs a piece that the next one gives away::
+
+    drop_bounding   needs CAP_SETPCAP
+    setresuid       needs CAP_SETUID (and PR_SET_KEEPCAPS, or permitted is emptied by it)
+    capset          what remains
+    set_ambient     only what is permitted and inheritable
+
+What is left out: file capabilities (setcap), securebits.
 """
 
 from __future__ import annotations
 
 import enum
-import errno
+import functools
+import itertools
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from labcontainer.errors import KernelError
-from labcontainer.kernel import proc
-from labcontainer.kernel.libc import buffer, invoke
+from labcontainer.errors import KernelError, UsageError
+from labcontainer.kernel import file, proc
+from labcontainer.kernel.libc import Argument, buffer, invoke
 from labcontainer.kernel.process import Prctl, prctl
 
-_VERSION_3 = 0x20080522  # linux/capability.h: two times 32 bits for each set
-_AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
 
 class Capability(enum.IntEnum):
-    """The capabilities, with their numbers (``linux/capability.h``)."""
+    """The capabilities by number, as in ``linux/capability.h`` of Linux 5.9 to 6.18."""
 
     CAP_CHOWN = 0
     CAP_DAC_OVERRIDE = 1
@@ -71,19 +78,38 @@ class Capability(enum.IntEnum):
     CAP_CHECKPOINT_RESTORE = 40
 
 
-# What a container holds unless told otherwise (moby: oci/caps/defaults.go).
-DOCKER_DEFAULT: frozenset[Capability] = frozenset(
-    Capability[f"CAP_{name}"]
-    for name in (
-        "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-        "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
-    )
-)  # fmt: skip
+ALL = frozenset(Capability)
+
+# What docker gives to root in a container. See https://docs.docker.com/engine/security/#linux-kernel-capabilities
+DOCKER_DEFAULT = frozenset(
+    {
+        Capability.CAP_AUDIT_WRITE,
+        Capability.CAP_CHOWN,
+        Capability.CAP_DAC_OVERRIDE,
+        Capability.CAP_FOWNER,
+        Capability.CAP_FSETID,
+        Capability.CAP_KILL,
+        Capability.CAP_MKNOD,
+        Capability.CAP_NET_BIND_SERVICE,
+        Capability.CAP_NET_RAW,
+        Capability.CAP_SETFCAP,
+        Capability.CAP_SETGID,
+        Capability.CAP_SETPCAP,
+        Capability.CAP_SETUID,
+        Capability.CAP_SYS_CHROOT,
+    }
+)
+
+# _LINUX_CAPABILITY_VERSION_3: 64 bits for each set, in two structures of 32.
+_VERSION_3 = 0x20080522
+
+_PR_CAP_AMBIENT_RAISE = 2
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """The five sets of one process."""
+    """The five sets of one thread."""
 
     bounding: frozenset[Capability]
     effective: frozenset[Capability]
@@ -93,50 +119,100 @@ class Sets:
 
 
 def read(pid: int | str = "self") -> Sets:
-    """The sets of process `pid`, from its status file.
+    """The five sets of process `pid`, as the Linux kernel shows them.
 
-    Raises: KernelError where it is gone. See: man 5 proc (/proc/pid/status, CapInh …)
+    Raises: KernelError where the process is gone. See: man 5 proc (/proc/pid/status, CapBnd)
     """
     status = proc.status(pid)
-    keys = ("CapBnd", "CapEff", "CapInh", "CapPrm", "CapAmb")
-    return Sets(*(_from_mask(int(status[key], 16)) for key in keys))
+    return Sets(*(_from_mask(int(status[f"Cap{field}"], 16)) for field in ("Bnd", "Eff", "Inh", "Prm", "Amb")))
 
 
-def drop_bounding(keep: Iterable[Capability]) -> None:
-    """Take every capability but `keep` out of the bounding set, for this process and all that it starts.
+def capget(pid: int = 0) -> tuple[frozenset[Capability], frozenset[Capability], frozenset[Capability]]:
+    """The (effective, permitted, inheritable) sets of thread `pid`; 0 is the caller.
 
-    Needs: CAP_SETPCAP. Raises: KernelError. See: man 2 prctl (PR_CAPBSET_DROP)
+    Raises: KernelError (ESRCH: no such thread). See: man 2 capget
     """
-    kept = frozenset(keep)
-    for capability in sorted(read().bounding - kept):
-        prctl(Prctl.PR_CAPBSET_DROP, capability)
+    datap = buffer(bytes(24))
+    invoke("capget", hdrp=_header(pid), datap=datap)
+    low, high = (struct.unpack("=3I", part) for part in (datap.raw[:12], datap.raw[12:]))
+    effective, permitted, inheritable = (_from_mask(low[i] | high[i] << 32) for i in range(3))
+    return effective, permitted, inheritable
 
 
 def capset(
     effective: Iterable[Capability], permitted: Iterable[Capability], inheritable: Iterable[Capability] = ()
 ) -> None:
-    """Set three of the sets of this process; permitted can only shrink.
+    """Replace three of this thread's sets at once; only what is permitted now can be in them.
 
-    Raises: KernelError (EPERM: something is wanted that was not held). See: man 2 capset
+    Raises: KernelError (EPERM: more than is permitted). See: man 2 capset, man 7 capabilities
     """
-    masks = [sum(1 << capability for capability in chosen) for chosen in (effective, permitted, inheritable)]
-    low = struct.pack("=3I", *(mask & 0xFFFFFFFF for mask in masks))
-    high = struct.pack("=3I", *(mask >> 32 for mask in masks))
-    invoke("capset", hdrp=buffer(struct.pack("=Ii", _VERSION_3, 0)), datap=buffer(low + high))
+    masks = [_mask(caps) for caps in (effective, permitted, inheritable)]
+    data = struct.pack("=6I", *(mask & 0xFFFFFFFF for mask in masks), *(mask >> 32 for mask in masks))
+    invoke("capset", hdrp=_header(0), datap=buffer(data))
 
 
-def set_ambient(wanted: Iterable[Capability]) -> None:
-    """Make the ambient set exactly `wanted`, each of which must be permitted and inheritable.
+def drop_bounding(keep: Collection[Capability]) -> None:
+    """Take everything but `keep` out of the bounding set; there is no way back, not even for set-user-ID root.
 
-    Raises: KernelError. See: man 2 prctl (PR_CAP_AMBIENT)
+    Needs: CAP_SETPCAP, except where there is nothing to drop. Raises: KernelError (EPERM). See: man 7 capabilities
+    """
+    highest = last()
+    # A Linux newer than our table has capabilities without a name here: they go, too, by number.
+    for capability in itertools.chain(Capability, range(len(Capability), highest + 1)):
+        # A bit that is clear already may be dropped again: asking first would cost as much.
+        if capability <= highest and capability not in keep:
+            prctl(Prctl.PR_CAPBSET_DROP, capability)
+
+
+def set_ambient(ambient: Iterable[Capability]) -> None:
+    """Make `ambient` the set that a program without file capabilities keeps through execve.
+
+    Needs: each in permitted and in inheritable. Raises: KernelError (EPERM). See: man 2 prctl (PR_CAP_AMBIENT)
+    """
+    prctl(Prctl.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    for capability in ambient:
+        prctl(Prctl.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+
+
+@functools.cache
+def last() -> int:
+    """The highest capability that this Linux kernel knows.
+
+    See: man 7 capabilities (/proc/sys/kernel/cap_last_cap)
     """
     try:
-        prctl(Prctl.PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
-    except KernelError as error:
-        if error.errno != errno.EINVAL:  # Linux before 4.3 has no ambient set to clear
-            raise
-    for capability in wanted:
-        prctl(Prctl.PR_CAP_AMBIENT, _AMBIENT_RAISE, capability)
+        return int(file.read("/proc/sys/kernel/cap_last_cap"))
+    except KernelError:
+        # A root without /proc: a number too high is refused by prctl, one too low would leave power behind.
+        return max(Capability)
+
+
+def parse(names: Iterable[str]) -> frozenset[Capability]:
+    """The capabilities called `names`, in any case, with or without ``CAP_``; ``ALL`` is every one.
+
+    Raises: UsageError. See: man 7 capabilities
+    """
+    found: set[Capability] = set()
+    for name in names:
+        text = name.upper().removeprefix("CAP_")
+        if text == "ALL":
+            return ALL
+        try:
+            found.add(Capability[f"CAP_{text}"])
+        except KeyError:
+            raise UsageError("capability", name, "there is none of that name; see man 7 capabilities") from None
+    return frozenset(found)
+
+
+def _header(pid: int) -> Argument:
+    return buffer(struct.pack("=Ii", _VERSION_3, pid))
+
+
+def _mask(capabilities: Iterable[Capability]) -> int:
+    mask = 0
+    for capability in capabilities:
+        mask |= 1 << capability
+    return mask
 
 
 def _from_mask(mask: int) -> frozenset[Capability]:
