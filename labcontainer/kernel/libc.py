@@ -105,12 +105,18 @@ def fork_with_clone3(flags: int, exit_signal: int, cgroup: int) -> tuple[int, in
 
 
 def buffer(data: bytes) -> ctypes.Array[ctypes.c_char]:
-    """Memory that the Linux kernel may read and write, filled with `data`; ``bytes(it)`` reads it back."""
+    """Memory that the Linux kernel may read and write, filled with `data`; ``bytes(it)`` reads it back.
+
+    See: https://docs.python.org/3/library/ctypes.html#ctypes.create_string_buffer
+    """
     return ctypes.create_string_buffer(data, len(data))
 
 
 def pointer_to(value: ctypes.Array[ctypes.c_char]) -> int:
-    """The address of a `buffer`, for structures that point at others. Keep the buffer alive during the call."""
+    """The address of a `buffer`, for structures that point at others. Keep the buffer alive during the call.
+
+    See: https://docs.python.org/3/library/ctypes.html#ctypes.addressof
+    """
     return ctypes.addressof(value)
 
 
