@@ -47,7 +47,7 @@ class Store:
                 for chunk in chunks:
                     digest.update(chunk)
                     size += file.write(chunk)
-                found = Digest(f"sha256:{digest.hexdigest()}")
+                found = Digest("sha256", digest.hexdigest())
                 if expected is not None and found != expected:
                     raise DigestMismatch(str(expected), str(found))
                 file.flush()
