@@ -5,7 +5,7 @@
     [<Capability.CAP_CHOWN: 0>, <Capability.CAP_DAC_OVERRIDE: 1>]
 
 A thread has five sets. *Effective* is what the Linux kernel checks; *permitted* what may be made effective;
-*inheritable* and *ambient* what an execve carries over; *bounding* what an execve can bring at all. Lesson 10 teaches them.
+*inheritable* and *ambient* what an execve carries over; *bounding* what it can bring at all. Lesson 10 teaches them.
 
 Giving up privilege is done in this order, because each step needs a piece that the next one gives away::
 
