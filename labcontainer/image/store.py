@@ -34,6 +34,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._blobs = root / "blobs" / "sha256"
+        # What a digest names never changes, so what was read and checked once stays true.
+        self._known: dict[Digest, tuple[Manifest, ImageConfig]] = {}
 
     def add_blob(self, chunks: Iterable[bytes], *, expected: Digest | None = None) -> tuple[Digest, int]:
         """Store content and return its digest and size. Success means: it is on disk, whole, under its own digest.
@@ -108,9 +110,12 @@ class Store:
         return tuple(self._image(Digest.parse(digest), tuple(names)) for digest, names in tags.items())
 
     def _image(self, digest: Digest, tags: tuple[str, ...]) -> Image:
-        manifest = parse(Manifest, self._json(digest), f"manifest {digest}")
-        id = manifest.config.digest
-        return Image(id, tags, manifest, parse(ImageConfig, self._json(id), f"config {id}"))
+        if digest not in self._known:
+            manifest = parse(Manifest, self._json(digest), f"manifest {digest}")
+            id = manifest.config.digest
+            self._known[digest] = manifest, parse(ImageConfig, self._json(id), f"config {id}")
+        manifest, config = self._known[digest]
+        return Image(manifest.config.digest, tags, manifest, config)
 
     def _json(self, digest: Digest) -> bytes:
         with self.open_blob(digest) as file:

@@ -45,5 +45,5 @@ class Bundle:
     def write(self, spec: Spec) -> None:
         """Put `spec` into the bundle, whole or not at all. Raises: OSError. See: runtime-spec v1.2.0 bundle.md"""
         beside = self.path / f".{CONFIG}.{os.getpid()}"
-        beside.write_text(json.dumps(spec.to_json(), indent=1))
+        beside.write_text(json.dumps(spec.to_json()))
         os.replace(beside, self.path / CONFIG)

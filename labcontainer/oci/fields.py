@@ -8,6 +8,7 @@ considerations.md#extensibility). A value of the wrong type is a `SpecError` tha
 from __future__ import annotations
 
 import functools
+import os
 import types
 import typing
 from collections.abc import Hashable, Mapping
@@ -15,9 +16,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 from labcontainer.errors import SpecError
+from labcontainer.oci.digest import Digest
 
 T = TypeVar("T", bound=object)
 _MISSING = object()
+# JSON that the dataclass keeps as it is (a seccomp policy has hundreds of names): nothing in it needs converting.
+_PLAIN = (str, int, bool, Mapping[str, Any], Mapping[str, Any] | None, tuple[str, ...], Mapping[str, str])
 
 
 def read(cls: type[T], value: object, path: str) -> T:
@@ -43,9 +47,15 @@ def write(value: object) -> Any:
 
     See: https://www.rfc-editor.org/rfc/rfc8259
     """
+    if isinstance(value, Digest):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((key, getattr(value, name), required) for name, key, _, required in _shape(type(value)))
-        return {key: write(item) for key, item, required in pairs if required or _worth_writing(item)}
+        pairs = ((key, getattr(value, name), hint, required) for name, key, hint, required in _shape(type(value)))
+        return {
+            key: item if hint in _PLAIN else write(item)
+            for key, item, hint, required in pairs
+            if required or _worth_writing(item)
+        }
     if isinstance(value, list | tuple):
         return [write(item) for item in value]
     if isinstance(value, Mapping):
@@ -85,6 +95,8 @@ def _convert(hint: Any, value: object, path: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _convert(next(choice for choice in arguments if choice is not type(None)), value, path)
+    if hint is Digest:
+        return _digest(value, path)
     if is_dataclass(hint):
         return read(typing.cast(type, hint), value, path)
     if origin is tuple:
@@ -94,12 +106,34 @@ def _convert(hint: Any, value: object, path: str) -> Any:
     if origin is not None:  # Mapping[str, X]
         if not isinstance(value, Mapping):
             raise SpecError(f"{path}: expected an object, found {_kind(value)}")
-        return {key: _convert(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+        return {_text(key, path): _convert(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
     if hint is Any or hint is object:
         return value
     # bool is an int in Python, but true is no number in JSON.
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise SpecError(f"{path}: expected {hint.__name__}, found {_kind(value)}")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise SpecError(f"{path}: the number does not fit into 64 bits")
+    return _text(value, path) if isinstance(value, str) else value
+
+
+def _digest(value: object, path: str) -> Digest:
+    if not isinstance(value, str):
+        raise SpecError(f"{path}: expected a digest, found {_kind(value)}")
+    try:
+        return Digest.parse(value)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def _text(value: str, path: str) -> str:
+    # Such a string can be no argument, no variable and no path; better said here than by execve.
+    if "\0" in value:
+        raise SpecError(f"{path}: the text has a NUL character in it")
+    try:
+        value.isascii() or os.fsencode(value)
+    except UnicodeEncodeError:
+        raise SpecError(f"{path}: the text is not Unicode (half of a surrogate pair)") from None
     return value
 
 

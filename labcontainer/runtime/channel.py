@@ -2,7 +2,8 @@
 
     client              monitor                         init
       │ create(bundle) ──►│ ── clone3 ──────────────────► │ waits
-      │                   │ ── cgroup, id maps, "go" ───► │ steps 1, 2, 3 …
+      │                   │ ── id maps, "go" ───────────► │ stages 1, 2, 3
+      │                   │ ── cgroup, "placed" ────────► │ stages 4 … 8
       │ ◄── created ──────│ ◄── ready ─────────────────── │ waits before execve
       │ start ───────────►│ ── start ───────────────────► │ execve closes the channel
       │ ◄── started ──────│ ◄── end of file ───────────── │

@@ -1,9 +1,9 @@
 """The child that becomes the container: numbered stages, one job each, then execve.
 
-    1 wait       until the monitor has written the id maps and the cgroup
+    1 wait       until the monitor has written the id maps
     2 identity   root inside the user namespace, leader of a session
-    3 cgroup     a cgroup namespace whose root is the container's own cgroup
-    4 root       the steps of `plan`: mounts, devices, the new root
+    3 root       the steps of `plan`: mounts, devices, the new root
+    4 cgroup     wait until the monitor has put us into our cgroup; a cgroup namespace with that as its root
     5 names      host name, domain name, sysctls
     6 terminal   the terminal's inner side becomes stdin, stdout and stderr
     7 limits     resource limits, oom_score_adj, umask; no descriptor is inherited
@@ -86,14 +86,15 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         if job.new_user:
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-    with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand now as its root"):
-        if job.new_cgroup:
-            namespaces.unshare(CloneFlag.CLONE_NEWCGROUP)
     progress.stage = "root"
     held: Held = {}
     for step in job.steps:
         with trace.step(f"root: {type(step).__name__}", step.why):
             step.execute(held)
+    with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand now as its root"):
+        _expect(connection, "placed")
+        if job.new_cgroup:
+            namespaces.unshare(CloneFlag.CLONE_NEWCGROUP)
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):
         _names(spec)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):

@@ -62,7 +62,7 @@ def ask(wanted: Iterable[str], *, fresh_proc: bool | None = None) -> Testimony:
     """Make a child in new namespaces of the kinds `wanted` and return what it sees, beside what we see.
 
     The child changes what is its own to show that it is: a new UTS namespace gets the name ``isolated``, a new mount
-    namespace a tmpfs on /mnt. With new PID *and* mount namespaces it mounts its own /proc, unless `fresh_proc` is False.
+    namespace a tmpfs on /mnt. With new PID *and* mount namespaces it mounts a new /proc unless `fresh_proc` is False.
 
     Needs: CAP_SYS_ADMIN or, for an ordinary user, unprivileged user namespaces.
     Raises: UsageError (no such namespace); KernelError; HostError. See: man 7 namespaces
@@ -111,7 +111,6 @@ def _checked(wanted: Iterable[str], fresh_proc: bool | None) -> list[str]:
 def _testify(wanted: Collection[str], fresh_proc: bool | None) -> dict[str, Any]:
     added = ["user"] if wanted and "user" not in wanted and os.geteuid() != 0 else []
     made = [name for name in NAMESPACES if name in {*wanted, *added}]
-    host = sight.look()
     journal = _journal()
     trace.to_file(journal)
     ready_read, ready_write = os.pipe()
@@ -126,6 +125,8 @@ def _testify(wanted: Collection[str], fresh_proc: bool | None) -> dict[str, Any]
     if "user" in made:
         with trace.step("id map", why="until somebody outside writes the map, the child is nobody"):
             userns.write_maps(child.pid, userns.own_maps(ranges=False))
+    trace.stop()
+    host = sight.look()  # while the child waits, so that the host's view has it, too
     os.write(ready_write, b"go")
     with os.fdopen(sight_read) as pipe:
         said = json.loads(pipe.read() or "null")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import signal
 import socket
@@ -19,9 +20,11 @@ import struct
 from pathlib import Path
 from typing import NoReturn
 
-from labcontainer.kernel import process, trace
+from labcontainer.errors import LabError
+from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.trace import Role
-from labcontainer.runtime import channel
+from labcontainer.oci.runtime_spec import Spec
+from labcontainer.runtime import channel, plan
 from labcontainer.runtime.monitor import Monitor
 from labcontainer.runtime.request import Request
 
@@ -35,6 +38,7 @@ def main(address: Path) -> None:
     # Reaped by the Linux kernel: a monitor's exit status says nothing that its state file does not.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener.settimeout(IDLE_S)
+    _warm_up()
     # What exists now is moved out of the collector's sight, so that a monitor's collections do not touch (and so
     # copy) the pages that all monitors share.
     gc.collect()
@@ -89,6 +93,21 @@ def _monitor(request: Request, connection: socket.socket, listener: socket.socke
     finally:
         # Not sys.exit: the zygote's own clean-up must not run in its children.
         os._exit(code)
+
+
+def _warm_up() -> None:
+    """Read a bundle's config and plan its root once, so that every monitor inherits what Python caches on first use."""
+    sample = {
+        "ociVersion": "1.2.0",
+        "process": {"cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "capabilities": {}},
+        "root": {"path": "rootfs"},
+        "mounts": [{"destination": "/proc", "type": "proc", "options": ["nosuid"]}],
+        "linux": {"namespaces": [{"type": "pid"}], "resources": {"devices": [{"allow": False}]}, "seccomp": {}},
+    }
+    spec = Spec.from_json(json.loads(json.dumps(sample)))
+    plan.root(spec, Path("/"), None)
+    with contextlib.suppress(LabError):
+        cgroup.host()
 
 
 def _same_user(connection: socket.socket) -> bool:

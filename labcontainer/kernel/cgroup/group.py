@@ -76,9 +76,14 @@ class Cgroup:
         return self._controllers.events()
 
     def add(self, pid: int) -> None:
-        """Move process `pid` in. Raises: KernelError (ESRCH, EACCES). See: man 7 cgroups"""
+        """Move process `pid` in; where it was born there by `directory_fd`, only the controllers of version 1 are left.
+
+        Raises: KernelError (ESRCH, EACCES). See: man 7 cgroups
+        """
+        born_inside = self._unified if self._fd is not None else None
         for directory in self.directories:
-            file.write(directory / "cgroup.procs", str(pid))
+            if directory != born_inside:
+                file.write(directory / "cgroup.procs", str(pid))
 
     def directory_fd(self) -> int | None:
         """A descriptor for clone3's CLONE_INTO_CGROUP, where version 2 is there. See: man 2 clone"""
