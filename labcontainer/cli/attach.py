@@ -32,7 +32,7 @@ def attached(container: Container, connection: Connection, *, interactive: bool,
 
 
 def _pump(connection: Connection, *, interactive: bool) -> int:
-    wanted: list[object] = [connection, sys.stdin.fileno()] if interactive else [connection]
+    wanted: list[Connection | int] = [connection, sys.stdin.fileno()] if interactive else [connection]
     while True:
         ready, _, _ = select.select(wanted, [], [])
         if connection in ready:

@@ -21,7 +21,7 @@ def explain() -> None:
 @click.argument("image")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def run(session: Session, image: str, command: tuple[str, ...], detach: bool, **given: Any) -> None:
+def run(session: Session, /, image: str, command: tuple[str, ...], detach: bool, **given: Any) -> None:
     """What `lab run` with the same words would do."""
     explained = session.engine().containers.explain(image, command or None, **settings(given))
     for number, (call, why) in enumerate(explained, 1):

@@ -17,7 +17,7 @@ from labcontainer.cli.settings import container_options, settings
 @click.argument("image")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def run(session: Session, image: str, command: tuple[str, ...], detach: bool, **given: Any) -> None:
+def run(session: Session, /, image: str, command: tuple[str, ...], detach: bool, **given: Any) -> None:
     """Create a container from IMAGE and run COMMAND in it.
 
     The exit code is the command's; 125 when labcontainer fails, 126 when the command cannot be executed, 127 when it is

@@ -28,7 +28,7 @@ _FLAGS = (
     click.option("--cap-drop", "cap_drop", multiple=True, metavar="NAME", help="Drop a capability."),
     click.option("--privileged", "privileged", is_flag=True, help="All capabilities, no filter, no masks."),
     click.option("--security-opt", "security_opt", multiple=True, metavar="no-new-privileges|seccomp=unconfined"),
-    click.option("-v", "--volume", "volumes", multiple=True, metavar="/HOST:/INSIDE[:ro]", help="Bind a path of the host."),
+    click.option("-v", "--volume", "volumes", multiple=True, metavar="/HOST:/INSIDE[:ro]", help="Bind a host path."),
     click.option("-l", "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Set metadata."),
 )
 

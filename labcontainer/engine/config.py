@@ -83,11 +83,9 @@ def arguments(image: Image, options: Options) -> tuple[str, ...]:
     """Entrypoint and command, as image and caller combine them. Raises: UsageError where both are empty."""
     defaults = image.config.config
     entrypoint = defaults.entrypoint if options.entrypoint is None else options.entrypoint
-    if options.command is not None:
-        command = options.command
-    else:  # docker: a new entrypoint drops the image's command
-        command = defaults.cmd if options.entrypoint is None else ()
-    found = (*entrypoint, *command)
+    # As docker does it: a new entrypoint drops the image's command.
+    inherited = defaults.cmd if options.entrypoint is None else ()
+    found = (*entrypoint, *(inherited if options.command is None else options.command))
     if not found:
         raise UsageError("command", "", "the image has neither an entrypoint nor a command: name one")
     return found
@@ -132,10 +130,10 @@ def _mounts(options: Options) -> tuple[Mount, ...]:
     if options.network_mode == "none":
         fixed.append(Mount("/sys", "sysfs", "sysfs", (*_HARD, writable)))
     else:
-        # sysfs belongs to the network namespace; in the host's it can only be bound (a user namespace may not mount it).
+        # sysfs belongs to the network namespace; in the host's it can only be bound, not mounted by a user namespace.
         fixed.append(Mount("/sys", "bind", "/sys", ("rbind", *_HARD, writable)))
     bound = [
-        Mount(volume.bind, "bind", volume.source, ("rbind", "ro" if "ro" in volume.mode.split(",") else "rw", "rprivate"))
+        Mount(volume.bind, "bind", volume.source, ("rbind", "rprivate", "ro" if volume.read_only else "rw"))
         for volume in options.volumes
     ]
     return (*fixed, *bound)
@@ -171,5 +169,6 @@ def _resources(options: Options) -> Resources:
 def _seccomp(options: Options) -> dict[str, object] | None:
     if options.privileged or not options.seccomp:
         return None
-    return seccomp.resolve(seccomp.docker_default(), capabilities=[capability.name for capability in options.capabilities])
-
+    return seccomp.resolve(
+        seccomp.docker_default(), capabilities=[capability.name for capability in options.capabilities]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcontainer.engine import config, names, options
+from labcontainer.engine import config, explain, names, options
 from labcontainer.engine.container import RECORD, Container, Record, read_record
 from labcontainer.engine.options import Command, Options
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
+from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
+from labcontainer.runtime import plan
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import write_atomically
@@ -29,9 +32,7 @@ class Containers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def run(
-        self, image: str, command: Command = None, *, detach: bool = False, **settings: Any
-    ) -> bytes | Container:
+    def run(self, image: str, command: Command = None, *, detach: bool = False, **settings: Any) -> bytes | Container:
         """Create a container, start it, and wait for it; returns what it wrote to stdout.
 
         With ``detach=True`` returns the running `Container` at once. `settings` are those of `create`, and
@@ -65,7 +66,8 @@ class Containers:
         """Make a container and keep the channel to it, for callers that start and feed it themselves.
 
         Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, mem_limit ("64m" or bytes),
-        nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged, volumes,
+        nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged,
+        volumes,
         tty, stdin_open, labels, remove, no_new_privileges, seccomp (False switches the filter off).
 
         Raises: NotFound (image), UsageError, HostError, Conflict (name), InitError.
@@ -100,6 +102,19 @@ class Containers:
             trace=self._engine.trace_path(),
         )
         return Container(self._engine, directory), self._engine.zygote.create(request)
+
+    def explain(self, image: str, command: Command = None, **settings: Any) -> list[tuple[str, str]]:
+        """What `run` with the same words would do, as (calls, why), and do none of it. Settings and errors: see
+        `open`."""
+        chosen = parse(command, settings)
+        found = self._engine.images.get(image)
+        lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)
+        container_id = "<id>"
+        cgroup_name = self._engine.cgroup_name(container_id, chosen)
+        spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
+        directory = self._engine.container_root / container_id
+        overlay = Overlay(lowerdirs, directory / "upper", directory / "work", userxattr=os.geteuid() != 0)
+        return explain.lines(spec, plan.root(spec, Bundle(directory).rootfs, overlay), cgroup_name)
 
     def get(self, id_or_name: str) -> Container:
         """The container of that name, id, or beginning of an id. Raises: NotFound, Conflict (several ids begin so)."""

@@ -1,9 +1,9 @@
 """The façade: one engine root, its images, its containers, its zygote.
 
-    >>> import labcontainer
-    >>> engine = labcontainer.from_env()
-    >>> engine.containers.run("lab/base", "echo hello", remove=True)
-    b'hello\\n'
+>>> import labcontainer
+>>> engine = labcontainer.from_env()
+>>> engine.containers.run("lab/base", "echo hello", remove=True)
+b'hello\\n'
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Engine:
 
 
 def from_env() -> Engine:
-    """The engine of this user: $LABCONTAINER_ROOT and $LABCONTAINER_RUN, or the system's (root) or user's directories."""
+    """The engine of this user: $LABCONTAINER_ROOT and $LABCONTAINER_RUN, or the system's (root) or user's
+    directories."""
     root, run = default_directories()
     return Engine(root, run)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container
 
-_HOW = ("brave", "calm", "clever", "curious", "eager", "gentle", "happy", "keen", "kind", "patient", "quick", "quiet", "witty")
+_HOW = (
+    "brave", "calm", "clever", "curious", "eager", "gentle", "happy", "keen", "kind", "patient", "quick",
+    "quiet", "witty",
+)  # fmt: skip
 _WHO = (
-    "cerf", "dijkstra", "hamilton", "hopper", "kernighan", "knuth", "lamport", "liskov", "lovelace", "perlman", "ritchie",
-    "stallings", "tanenbaum", "thompson", "torvalds", "turing",
+    "cerf", "dijkstra", "hamilton", "hopper", "kernighan", "knuth", "lamport", "liskov", "lovelace", "perlman",
+    "ritchie", "stallings", "tanenbaum", "thompson", "torvalds", "turing",
 )  # fmt: skip
 
 

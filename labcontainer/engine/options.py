@@ -27,6 +27,11 @@ class Volume:
     bind: str
     mode: str = "rw"
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the container may only read it."""
+        return "ro" in self.mode.split(",")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -140,7 +145,7 @@ def volumes(given: Mapping[str, Mapping[str, str]] | Sequence[str] | None) -> tu
 def name(given: str | None) -> str | None:
     """A container's name. Raises: UsageError."""
     if given is not None and not _NAME.fullmatch(given):
-        raise UsageError("name", given, "use letters, digits, _ . and -, at least two, and begin with a letter or digit")
+        raise UsageError("name", given, "use two or more of letters, digits, _ . -, and begin with a letter or digit")
     return given
 
 
@@ -153,8 +158,10 @@ def hostname(given: str | None) -> str | None:
 
 def network_mode(given: str) -> Literal["none", "host"]:
     """``none`` or ``host``. Raises: UsageError."""
-    if given == "none" or given == "host":
-        return given
+    if given == "none":
+        return "none"
+    if given == "host":
+        return "host"
     raise UsageError("network", given, "choose none (a network namespace with a loopback) or host")
 
 

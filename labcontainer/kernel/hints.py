@@ -23,12 +23,24 @@ _HINTS = {
     ("clone3", errno.ENOSYS): "this Linux kernel is older than 5.3, or a seccomp filter around us hides clone3",
     ("unshare", errno.EPERM): _USERNS_REFUSED,
     ("unshare", errno.ENOSPC): _NAMESPACE_LIMIT,
-    ("unshare", errno.EINVAL): "a process with more than one thread cannot do this (a notebook's kernel has several): do it in a child",
-    ("setns", errno.EINVAL): "a process with more than one thread cannot join a user or time namespace: do it in a child",
+    (
+        "unshare",
+        errno.EINVAL,
+    ): "a process with more than one thread cannot do this (a notebook's kernel has several): do it in a child",
+    (
+        "setns",
+        errno.EINVAL,
+    ): "a process with more than one thread cannot join a user or time namespace: do it in a child",
     ("setns", errno.EPERM): "joining needs CAP_SYS_ADMIN in the user namespace that owns the target",
     ("mount", errno.EPERM): _SYS_ADMIN,
-    ("mount", errno.EBUSY): "the file system is in use already; an overlay's upperdir and workdir serve one mount at a time",
-    ("mount", errno.ENODEV): "this Linux kernel does not know that file system (see /proc/filesystems; try: sudo modprobe)",
+    (
+        "mount",
+        errno.EBUSY,
+    ): "the file system is in use already; an overlay's upperdir and workdir serve one mount at a time",
+    (
+        "mount",
+        errno.ENODEV,
+    ): "this Linux kernel does not know that file system (see /proc/filesystems; try: sudo modprobe)",
     ("mount", errno.ENOSPC): "this mount namespace has too many mounts; try: sudo sysctl -w fs.mount-max=200000",
     ("mount", errno.ELOOP): "overlays are stacked too deep (the Linux kernel allows two)",
     ("umount2", errno.EBUSY): "a process still has a file open or its working directory there",

@@ -87,7 +87,8 @@ class _CloneArgs(ctypes.Structure):
 def fork_with_clone3(flags: int, exit_signal: int, cgroup: int) -> tuple[int, int]:
     """Call clone3 so that the child is a whole Python: (0, -1) in the child, (pid or -errno, pidfd) in the parent.
 
-    ``os.fork`` wraps the system call in hooks that take and mend the interpreter's locks; a bare clone3 would skip them.
+    ``os.fork`` wraps the system call in hooks that take and mend the interpreter's locks; a bare clone3 would skip
+    them.
     The hooks are public C functions, so the same three stand around our own call. The caller must have one thread.
 
     See: man 2 clone, https://docs.python.org/3/c-api/sys.html#c.PyOS_AfterFork_Child

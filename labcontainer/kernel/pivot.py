@@ -1,6 +1,7 @@
 """Changing the root: the step after which the host's files are out of reach.
 
-chroot(2) moves only this process's idea of ``/`` and can be undone from inside; pivot_root(2) moves the root of the whole
+chroot(2) moves only this process's idea of ``/`` and can be undone from inside; pivot_root(2) moves the root of the
+whole
 mount namespace, and the old one can then be unmounted. Lesson 03 shows the escape from the first.
 """
 

@@ -1,8 +1,8 @@
 """What ``/proc`` says: the witness that lessons, widgets and tests call.
 
-    >>> from labcontainer.kernel import proc
-    >>> [mount.target for mount in proc.mountinfo("self")][:2]
-    ['/', '/proc']
+>>> from labcontainer.kernel import proc
+>>> [mount.target for mount in proc.mountinfo("self")][:2]
+['/', '/proc']
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _mount(line: str) -> Mount:
     # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
     left, _, right = line.partition(" - ")
     id, parent_id, _, root, target, options, *optional = left.split(" ")
-    filesystemtype, source, super_options = (right.split(" ") + ["", ""])[:3]
+    filesystemtype, source, super_options = [*right.split(" "), "", ""][:3]
     pairs = (option.partition("=") for option in super_options.split(","))
     return Mount(
         id=int(id),

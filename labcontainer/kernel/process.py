@@ -51,7 +51,8 @@ class Child:
 def clone3(flags: CloneFlag, *, cgroup: int | None = None) -> Child | None:
     """Fork a child straight into new namespaces; None is returned in the child.
 
-    With `cgroup` (a descriptor of a cgroup v2 directory) the child is born in that cgroup. One call makes every namespace
+    With `cgroup` (a descriptor of a cgroup v2 directory) the child is born in that cgroup. One call makes every
+    namespace
     but the cgroup's, whose root would be the cgroup in which the *parent* stands: `namespaces.unshare` makes that one.
 
     Needs: a caller with one thread; CAP_SYS_ADMIN unless `flags` has CLONE_NEWUSER; Linux 5.3, for `cgroup` 5.7.

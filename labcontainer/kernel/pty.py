@@ -1,6 +1,7 @@
 """Pseudo-terminals: what ``-t`` puts between a container and its user.
 
-The container's own devpts makes the pair, so that ``tty`` inside finds its name; the controlling side travels out to the
+The container's own devpts makes the pair, so that ``tty`` inside finds its name; the controlling side travels out to
+the
 monitor over a socket.
 """
 

@@ -1,6 +1,7 @@
 """User namespaces: root inside, somebody ordinary outside.
 
-A map says which ids inside stand for which ids outside. An unprivileged process may map only its own id; ranges come from
+A map says which ids inside stand for which ids outside. An unprivileged process may map only its own id; ranges come
+from
 ``/etc/subuid`` through the set-user-id programs newuidmap and newgidmap. Lesson 10 teaches it.
 """
 
@@ -120,5 +121,3 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-

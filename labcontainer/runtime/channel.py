@@ -50,7 +50,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def send(connection: socket.socket, kind: str, *, fds: Sequence[int] = (), **fields: object) -> None:
+def send(connection: socket.socket, kind: str, *, fds: Sequence[int] = (), **fields: Any) -> None:
     """Send one JSON message, with descriptors if need be.
 
     Raises: OSError (EPIPE where the other side is gone).

@@ -236,5 +236,3 @@ def _not_executed(name: str, refused: OSError | None, candidates: list[str]) -> 
         return InitError("command", f"{name}: its interpreter or loader is missing in the image", 127)
     where = "no such file" if len(candidates) == 1 else "not found in PATH"
     return InitError("command", f"{name}: {where}", 127)
-
-

@@ -32,7 +32,7 @@ from labcontainer.runtime.remove import remove_tree
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import ProcessId, State, Status
 
-_CLONE = {
+CLONE = {
     "pid": CloneFlag.CLONE_NEWPID,
     "network": CloneFlag.CLONE_NEWNET,
     "mount": CloneFlag.CLONE_NEWNS,
@@ -93,7 +93,7 @@ class Monitor:
             self._make_cgroup(spec)
         job = self._job(spec, kinds)
         flags = CloneFlag(0)
-        for kind, flag in _CLONE.items():
+        for kind, flag in CLONE.items():
             if kind in kinds:
                 flags |= flag
         ours, theirs = channel.pair()
@@ -142,7 +142,8 @@ class Monitor:
         return in_read, out_write, err_write
 
     def _release(self, spec: Spec, kinds: set[str], job: Job) -> None:
-        assert self.child is not None and self.init_channel is not None
+        assert self.child is not None
+        assert self.init_channel is not None
         for fd in set(job.stdio or ()):
             os.close(fd)
         if "user" in kinds:
@@ -176,7 +177,8 @@ class Monitor:
     # -- while it runs
 
     def _loop(self) -> None:
-        assert self.child is not None and self.init_channel is not None
+        assert self.child is not None
+        assert self.init_channel is not None
         self.selector.register(self.child.pidfd, selectors.EVENT_READ, self._init_ended)
         self.selector.register(self.init_channel, selectors.EVENT_READ, self._init_spoke)
         for name, fd in ((1, self.streams.stdout), (2, self.streams.stderr)):
@@ -239,7 +241,8 @@ class Monitor:
         channel.send(self.init_channel, "start")
 
     def _init_spoke(self) -> None:
-        assert self.init_channel is not None and self.child is not None
+        assert self.init_channel is not None
+        assert self.child is not None
         message = channel.receive(self.init_channel)
         self.selector.unregister(self.init_channel)
         if message is not None and message.kind == "failed":
@@ -329,7 +332,7 @@ class Monitor:
             self.cgroup.kill()
             self.cgroup.remove()
 
-    def _tell(self, kind: str, **fields: object) -> None:
+    def _tell(self, kind: str, **fields: str | int | bool | None) -> None:
         for client in list(self.clients):
             try:
                 channel.send(client, kind, **fields)

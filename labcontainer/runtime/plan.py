@@ -3,7 +3,8 @@
     >>> for number, step in enumerate(plan.root(spec, bundle.rootfs, snapshot), 1):
     ...     print(number, step.describe(), "—", step.why)
 
-The order matters: sources are picked up while paths mean the host's; then the root changes; then everything is put down by
+The order matters: sources are picked up while paths mean the host's; then the root changes; then everything is put
+down by
 paths that cannot leave the new root; and /proc and /sys are mounted before the old root goes, because in a user
 namespace the Linux kernel mounts a new /proc only while an old one is in sight.
 """

@@ -1,6 +1,7 @@
 """A container's state on disk, and what the Linux kernel says of it.
 
-``state.json`` stands in the container's directory and is replaced whole. It names processes by pid *and* start time *and*
+``state.json`` stands in the container's directory and is replaced whole. It names processes by pid *and* start time
+*and*
 boot, so a number that was given to somebody else is never taken for the container.
 
     creating ──► created ──► running ──► stopped

@@ -186,7 +186,8 @@ class MakeDevice:
 
     def describe(self) -> str:
         kind = "S_IFBLK" if stat.S_ISBLK(self.mode) else "S_IFCHR"
-        return f'mknod("{self.path}", {kind}|{stat.S_IMODE(self.mode):#o}, {os.major(self.device)}:{os.minor(self.device)})'
+        number = f"{os.major(self.device)}:{os.minor(self.device)}"
+        return f'mknod("{self.path}", {kind}|{stat.S_IMODE(self.mode):#o}, {number})'
 
     def execute(self, held: Held) -> None:
         make_directory(os.path.dirname(self.path))
@@ -312,4 +313,3 @@ def set_attributes(tree: Tree | None, path: str, attributes: MountAttr, *, recur
             raise
         present = MountFlag(os.statvfs(path).f_flag & 0xF)  # ST_RDONLY … ST_NOEXEC have the values of MS_RDONLY …
         mount.mount(None, path, None, MountFlag.MS_REMOUNT | MountFlag.MS_BIND | present | MountFlag(int(attributes)))
-

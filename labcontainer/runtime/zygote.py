@@ -1,7 +1,8 @@
 """The small process that forks monitors: started by `client.Zygote`.
 
 A notebook's process has threads, and a child forked from it would inherit their locks but not the threads that hold
-them. So one process with a single thread is started for each engine root, imports everything a container needs once, and
+them. So one process with a single thread is started for each engine root, imports everything a container needs once,
+and
 forks a monitor for each request that comes to its socket. It is found again by the next client, ends after ten
 idle minutes, and can be killed at any time: the monitors live on.
 
@@ -120,4 +121,3 @@ def _become_quiet() -> None:
     os.umask(0o022)
     with contextlib.suppress(OSError):
         process.prctl(process.Prctl.PR_SET_NAME, b"lab-zygote")
-

@@ -9,7 +9,7 @@ On a hybrid host the limits are version 1's (that is where the controllers are),
 version 2's. Lessons 08 and 09 teach it.
 """
 
-from labcontainer.kernel.cgroup.group import Cgroup, create, open
+from labcontainer.kernel.cgroup.group import Cgroup, create, open  # noqa: A004  one says cgroup.open
 from labcontainer.kernel.cgroup.host import Host, host
 from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
 from labcontainer.kernel.cgroup.usage import Events, Usage

@@ -60,7 +60,8 @@ class Cgroup:
         self._fd: int | None = None
 
     def set(self, limits: Limits) -> None:
-        """Write `limits`; what is None stays. Raises: KernelError, HostError (no such controller). See: man 7 cgroups"""
+        """Write `limits`; what is None stays. Raises: KernelError, HostError (no such controller).
+        See: man 7 cgroups"""
         self._controllers.set(limits)
 
     def limits(self) -> Limits:
@@ -202,7 +203,8 @@ def _make(directory: Path) -> None:
 def _rmdir(directory: Path) -> None:
     for attempt in range(_REMOVE_TRIES):
         try:
-            return file.rmdir(directory)
+            file.rmdir(directory)
+            return
         except KernelError as error:
             if error.errno == errno.ENOENT:
                 return

@@ -62,7 +62,8 @@ class Host:
         if not self.v1:
             return "systemd-run --user --scope -p Delegate=yes bash, and start from that shell"
         names = ",".join(sorted(mount.name for mount in set(self.v1.values())))
-        return f"sudo sh -c 'for c in /sys/fs/cgroup/{{{names}}}; do mkdir -p $c/{NAME}-{user} && chown -R {user} $c/{NAME}-{user}; done'"
+        make = f"mkdir -p $c/{NAME}-{user} && chown -R {user} $c/{NAME}-{user}"
+        return f"sudo bash -c 'for c in /sys/fs/cgroup/{{{names}}}; do {make}; done'"
 
 
 def host() -> Host:

@@ -106,7 +106,8 @@ class Controllers:
 def enable_controllers(base: Path, top: Path) -> None:
     """Switch the controllers on for the children of `base` and of every cgroup above it, as far as they are there.
 
-    A cgroup that has processes of its own cannot give controllers to its children; the root is exempt. Where we stand in
+    A cgroup that has processes of its own cannot give controllers to its children; the root is exempt. Where we stand
+    in
     such a cgroup ourselves (a session that was delegated to us), we move aside into a child first.
 
     Raises: KernelError. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
