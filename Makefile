@@ -35,7 +35,7 @@ check: .venv/installed-test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-test-v2: .venv/installed-test
+test-v2: .venv/installed-v2
 	@$(BIN)/python -m tests.machine_v2 $(ARGS)
 
 bench: .venv/installed
@@ -53,6 +53,10 @@ clean:
 .venv/installed-test: .venv/installed
 	@echo "installing what the tests need into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.venv/installed-v2: .venv/installed-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check virtme-ng
 	@touch $@
 
 # Debian puts ensurepip into a package of its own, and pyenv has stubs that only complain: so each candidate is tried.

@@ -24,8 +24,9 @@ from labcontainer.kernel import namespaces, proc
 from tests import supervisor
 
 CGROUPS = Path("/sys/fs/cgroup")
-# How long something may take to go away. Only a test that leaves something waits at all.
-PATIENCE_S = 3.0
+# How long something may take to go away; only a test that leaves something waits at all. Under emulation LAB_SLOW says
+# how many times longer everything takes.
+PATIENCE_S = 3.0 * float(os.environ.get("LAB_SLOW", "1"))
 
 
 @dataclass(frozen=True, slots=True)
