@@ -29,6 +29,8 @@ from labcontainer.oci.runtime_spec import (
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CPU_PERIOD_USEC = 100_000
+# The oldest version that has all that is used here: a runtime refuses a bundle that is newer than itself.
+_OCI_VERSION = "1.0.2"
 _HARD = ("nosuid", "noexec", "nodev")
 
 # What docker hides, and what it lets be read only (moby: oci/defaults.go).
@@ -60,7 +62,7 @@ def spec(image: Image, options: Options, lowerdirs: Sequence[Path], id: str, *, 
     """
     rootless = os.geteuid() != 0
     return Spec(
-        oci_version="1.2.0",
+        oci_version=_OCI_VERSION,
         process=_process(image, options, lowerdirs, id),
         root=Root(path="rootfs", readonly=options.read_only),
         hostname=options.hostname or id[:12],
