@@ -32,7 +32,10 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in one layer, as lstat(2), listxattr(2) and its first bytes show it. ``text`` is cut after 120 bytes."""
+    """One name in one layer, as lstat(2), listxattr(2) and its first bytes show it.
+
+    ``mode`` is octal, ``device`` the major:minor of a device file, ``text`` the first 120 bytes or the link's target.
+    """
 
     path: str
     kind: Kind
@@ -90,7 +93,7 @@ def _entry(root: Path, path: str) -> Entry:
         kind=kind,
         inode=status.st_ino,
         size_bytes=status.st_size,
-        mode=stat.filemode(status.st_mode),
+        mode=f"{stat.S_IMODE(status.st_mode):03o}",
         device=f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}" if is_device else "",
         text=_text(full, kind),
         opaque=kind is Kind.DIRECTORY and overlay.is_opaque(full),

@@ -1,0 +1,39 @@
+"""What a student sees and touches: four widgets over what the Linux kernel says.
+
+    DoctorCard(report)      what this machine can do, and the mend for what it cannot
+    IsolationMatrix()       namespaces on and off; what a child in them sees, beside the host's view
+    OverlayBench()          layers, upperdir and merged, side by side, over a real overlay
+    TraceView(events)       every system call by process and time, down to its line of source
+
+Each is three files: a view model (`isolation_model`), pure and tested without a browser; a thin anywidget
+(`isolation`) that hands the model's view to the browser and the browser's commands to Python; its script and style in
+``src/``, bundled into ``static/``. Whatever a mouse can do is a method, too. The classes load ipywidgets, so they are
+imported when they are first named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labcontainer.widgets.doctor import DoctorCard
+    from labcontainer.widgets.isolation import IsolationMatrix
+    from labcontainer.widgets.overlay import OverlayBench
+    from labcontainer.widgets.tracing import TraceView
+
+__all__ = ["DoctorCard", "IsolationMatrix", "OverlayBench", "TraceView"]
+
+_HOMES = {
+    "DoctorCard": "labcontainer.widgets.doctor",
+    "IsolationMatrix": "labcontainer.widgets.isolation",
+    "OverlayBench": "labcontainer.widgets.overlay",
+    "TraceView": "labcontainer.widgets.tracing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

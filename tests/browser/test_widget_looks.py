@@ -1,0 +1,71 @@
+"""The four widgets as a student meets them, in both themes: the screenshots are for people to look at."""
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import THEMES, LabPage
+
+ISOLATION = "from labcontainer.widgets import IsolationMatrix\nIsolationMatrix(pid=True, mnt=True, uts=True)"
+OVERLAY = """
+from labcontainer.widgets import OverlayBench
+bench = OverlayBench()
+bench.write("merged/app/notes.txt", "mine")
+bench.append("merged/etc/hosts", "10.0.0.2 db")
+bench.delete("merged/usr")
+bench.mkdir("merged/usr")
+bench.rename("merged/app/main.py", "merged/app/run.py")
+bench
+"""
+TRACE = """
+import labcontainer.errors
+from labcontainer.kernel import file, trace
+from labcontainer.runtime import witness
+from labcontainer.widgets import TraceView
+with trace.recording() as here:
+    try:
+        file.write("/proc/self/uid_map", "0 0 1")
+    except labcontainer.errors.KernelError:
+        pass
+    calls = witness.ask(["pid", "mnt", "uts", "user", "net"]).calls
+view = TraceView([*here, *calls])
+view.open(len(view.calls) - 2)
+view
+"""
+REPORT = {
+    "host": {"kernel": "6.18.44", "distribution": "Debian GNU/Linux 12", "user": "root", "cgroups": "hybrid"},
+    "mode": "root",
+    "findings": [
+        {"id": "userns", "title": "User namespaces", "status": "yes", "why": "A child made one, and was root in it.",
+         "remedy": "", "lessons": ["02", "10"]},
+        {"id": "overlay", "title": "Overlay file system", "status": "yes", "why": "A union was mounted and written to.",
+         "remedy": "", "lessons": ["04"]},
+        {"id": "swap", "title": "Limit of swap", "status": "degraded", "why": "The controller does not count swap.",
+         "remedy": "add swapaccount=1 to the kernel command line", "lessons": ["08"]},
+        {"id": "rlimit", "title": "Raising hard resource limits", "status": "no",
+         "why": "setrlimit answered EPERM: this root has no CAP_SYS_RESOURCE.",
+         "remedy": "docker run --cap-add SYS_RESOURCE …", "lessons": ["09"]},
+    ],
+}  # fmt: skip
+DOCTOR = f"from labcontainer.widgets import DoctorCard\nDoctorCard({REPORT!r})"
+WIDGETS = {"doctor": DOCTOR, "isolation": ISOLATION, "overlay": OVERLAY, "trace": TRACE}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_widget_is_drawn_in_this_theme(lab_page: LabPage, theme: str) -> None:
+    lab_page.open_cells(*WIDGETS.values())
+    lab_page.page.set_viewport_size({"width": 1280, "height": 1500})
+    lab_page.theme(theme)
+    lab_page.run_all()
+    for index, name in enumerate(WIDGETS):
+        card = lab_page.output_of(index).locator(f".lab-{name}")
+        expect(card).to_be_visible()
+        lab_page.screenshot(f"widget-{name}-{theme}", of=card)
+        _assert_legible(card)
+
+
+def _assert_legible(card: Locator) -> None:
+    """Nothing is cut off at the card's right edge: what is wide scrolls inside its own box."""
+    right = "e => [e.className, e.textContent.slice(0, 30), e.getBoundingClientRect().right]"
+    beyond = f"""card => [...card.querySelectorAll('*')].filter(e => !e.closest('[data-scroll]')).map({right})
+        .filter(([, , right]) => right > card.getBoundingClientRect().right)"""
+    assert not card.evaluate(beyond)
