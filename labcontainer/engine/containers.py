@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcontainer.engine import config, explain, names, options
+from labcontainer.engine import config, names, options
 from labcontainer.engine.container import RECORD, Container, Record, read_record
 from labcontainer.engine.options import Command, Options
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
-from labcontainer.runtime import plan
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import write_atomically
@@ -74,7 +72,7 @@ class Containers:
         """
         chosen = parse(command, settings)
         found = self._engine.images.get(image)
-        container_id = secrets.token_hex(32)
+        container_id = os.urandom(32).hex()
         lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)
         cgroup_name = self._engine.cgroup_name(container_id, chosen)
         spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
@@ -106,6 +104,9 @@ class Containers:
     def explain(self, image: str, command: Command = None, **settings: Any) -> list[tuple[str, str]]:
         """What `run` with the same words would do, as (calls, why), and do none of it. Settings and errors: see
         `open`."""
+        from labcontainer.engine import explain  # brings the monitor along, which no other verb of a client needs
+        from labcontainer.runtime import plan
+
         chosen = parse(command, settings)
         found = self._engine.images.get(image)
         lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)

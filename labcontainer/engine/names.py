@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Container
 
 _HOW = (
@@ -18,7 +18,7 @@ _WHO = (
 def generate(taken: Container[str]) -> str:
     """A name such as ``curious_hopper`` that is not `taken`; a number follows when the pairs run out."""
     for attempt in range(1000):
-        name = f"{secrets.choice(_HOW)}_{secrets.choice(_WHO)}" + (str(attempt) if attempt > 9 else "")
+        name = f"{random.choice(_HOW)}_{random.choice(_WHO)}" + (str(attempt) if attempt > 9 else "")
         if name not in taken:
             return name
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"
