@@ -55,10 +55,10 @@ class Snapshot:
 def snapshot(root: int, foreign: frozenset[int] = frozenset()) -> Snapshot:
     """What there is now below the process `root`, without the trees of processes that begin at `foreign`."""
     not_ours = foreign.union(*map(supervisor.descendants, foreign))
-    pids = sorted(supervisor.descendants(root) - not_ours)
+    pids = supervisor.descendants(root) - not_ours
     return Snapshot(
         mounts=frozenset(f"{mount.filesystemtype} on {mount.target} (id {mount.id})" for mount in proc.mountinfo()),
-        cgroups=frozenset(_cgroups()),
+        cgroups=frozenset(_cgroups(pids)),
         namespaces=frozenset(_namespaces(pids)),
         links=frozenset(os.listdir("/sys/class/net")),
         processes=frozenset(filter(None, map(_process, pids))),
@@ -103,12 +103,20 @@ def _process(pid: int) -> str | None:
     return None
 
 
-def _cgroups() -> Iterator[str]:
-    # Every cgroup of ours has a component named labcontainer, in whichever hierarchy and below whatever was delegated.
-    yield from (directory for directory, _, _ in os.walk(CGROUPS) if "labcontainer" in directory)
+def _cgroups(pids: set[int]) -> Iterator[str]:
+    # Every cgroup of ours lies below one named labcontainer or labcontainer-UID, in whichever hierarchy. The base
+    # itself stays, like the directory of an engine. A cgroup that is another user's, or in which only processes run
+    # that this run did not start, is somebody else's: an engine on the same machine may work at the same time.
+    for directory, _, _ in os.walk(CGROUPS):
+        path = Path(directory)
+        if any(parent.name.startswith("labcontainer") for parent in path.parents):
+            with contextlib.suppress(OSError):
+                inside = set(map(int, (path / "cgroup.procs").read_text().split()))
+                if path.stat().st_uid == os.geteuid() and (not inside or inside & pids):
+                    yield directory
 
 
-def _namespaces(pids: list[int]) -> Iterator[str]:
+def _namespaces(pids: set[int]) -> Iterator[str]:
     # A namespace lives by a process in it, by an open descriptor, or by a bind mount of its file: look at all three.
     for pid in pids:
         with contextlib.suppress(OSError):
