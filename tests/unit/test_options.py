@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labcontainer.engine import options
+from labcontainer.engine.containers import parse
+from labcontainer.errors import UsageError
+from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64m", 64 << 20), ("1.5g", 3 << 29), (8 << 20, 8 << 20), ("8192k", 8 << 20)]
+)
+def test_memory_is_read_as_docker_reads_it(text: str | int, size: int) -> None:
+    assert options.memory_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "64q", "-1", "lots", "1m", "5.9m", "900t"])
+def test_memory_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        options.memory_bytes(text)
+    assert caught.value.parameter == "memory"
+
+
+@pytest.mark.parametrize("count", [0, -1, 0.001, 10_000])
+def test_cpus_below_and_above_the_machine_are_refused(count: float) -> None:
+    with pytest.raises(UsageError, match="this machine has"):
+        options.nano_cpus(count * 10**9)
+
+
+def test_a_pids_limit_below_one_is_refused() -> None:
+    assert options.pids(-1) is None
+    with pytest.raises(UsageError, match="at least one"):
+        options.pids(0)
+
+
+def test_capabilities_are_dropped_and_then_added() -> None:
+    assert options.capabilities((), (), privileged=False) == DOCKER_DEFAULT
+    assert options.capabilities((), ("ALL",), privileged=False) == frozenset()
+    assert options.capabilities(("net_admin",), ("ALL",), privileged=False) == {Capability.CAP_NET_ADMIN}
+    assert options.capabilities((), ("CAP_KILL",), privileged=True) == frozenset(Capability) - {Capability.CAP_KILL}
+    with pytest.raises(UsageError, match="there is none of that name"):
+        options.capabilities(("fly",), (), privileged=False)
+
+
+def test_volumes_are_read_in_both_forms(tmp_path: Path) -> None:
+    volume = options.Volume(str(tmp_path), "/data", "ro")
+    assert options.volumes([f"{tmp_path}:/data:ro"]) == (volume,)
+    assert options.volumes({str(tmp_path): {"bind": "/data", "mode": "ro"}}) == (volume,)
+    assert volume.read_only
+
+
+@pytest.mark.parametrize("text", ["/tmp", "/nowhere-at-all:/data", "/tmp:data", "/tmp:/", "/tmp:/data:rx", "a:b:c:d"])
+def test_a_volume_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        options.volumes([text])
+
+
+def test_a_variable_without_a_value_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TEST", "mine")
+    monkeypatch.delenv("LAB_ABSENT", raising=False)
+    assert options.environment(["LAB_TEST", "LAB_ABSENT", "A=b=c"]) == ("LAB_TEST=mine", "A=b=c")
+
+
+def test_an_unknown_setting_is_named() -> None:
+    with pytest.raises(TypeError, match="memlimit"):
+        parse("true", {"memlimit": "64m"})
+
+
+@pytest.mark.parametrize("name", ["a", "-ab", "a b", "../x", ""])
+def test_a_name_that_could_not_be_typed_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        options.name(name)
+
+
+def test_a_hostname_longer_than_linux_takes_is_refused() -> None:
+    assert options.hostname("h" * 64) == "h" * 64
+    with pytest.raises(UsageError, match="1 to 64"):
+        options.hostname("h" * 65)
+
+
+def test_the_whole_machine_may_be_given() -> None:
+    assert options.nano_cpus((os.cpu_count() or 1) * 10**9)

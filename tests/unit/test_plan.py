@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from labcontainer.errors import SpecError
+from labcontainer.kernel.mount import MountAttr, MountFlag
+from labcontainer.kernel.overlay import Overlay
+from labcontainer.oci.runtime_spec import Linux, Mount, Namespace, Process, Root, Spec, User
+from labcontainer.runtime import plan, steps
+from labcontainer.runtime.steps import Step
+
+ROOTFS = Path("/bundle/rootfs")
+SPEC = Spec(
+    oci_version="1.0.2",
+    root=Root("rootfs"),
+    process=Process(cwd="/", user=User(0, 0), args=("true",)),
+    mounts=(
+        Mount("/proc", "proc", "proc", ("nosuid", "noexec", "nodev")),
+        Mount("/dev", "tmpfs", "tmpfs", ("nosuid", "mode=755")),
+        Mount("/data", "bind", "/srv/data", ("rbind", "ro")),
+    ),
+    linux=Linux(namespaces=(Namespace("mount"), Namespace("pid"), Namespace("network")), masked_paths=("/proc/kcore",)),
+)
+
+
+def kinds(planned: tuple[Step, ...]) -> list[str]:
+    return [type(step).__name__ for step in planned]
+
+
+def test_the_old_root_goes_after_everything_that_needs_it() -> None:
+    names = kinds(plan.root(SPEC, ROOTFS, None))
+    assert names.index("PickUp") < names.index("EnterRoot") < names.index("MountFilesystem")
+    assert names.index("MountFilesystem") < names.index("Mask") < names.index("LeaveOldRoot")
+    assert names[0] == "SetPropagation"
+
+
+def test_the_root_is_an_overlay_or_the_bundles_own_directory() -> None:
+    overlay = Overlay((Path("/layers/a"), Path("/layers/b")), Path("/u"), Path("/w"))
+    assert plan.root(SPEC, ROOTFS, overlay)[1] == steps.MountRoot(overlay, ROOTFS)
+    assert overlay.options() == "lowerdir=/layers/a:/layers/b,upperdir=/u,workdir=/w"
+    assert plan.root(SPEC, ROOTFS, None)[1] == steps.BindRoot(ROOTFS)
+
+
+def test_an_overlay_escapes_what_its_options_give_a_meaning() -> None:
+    assert Overlay((Path("/a:b"), Path("/c,d"))).options() == r"lowerdir=/a\:b:/c\,d"
+
+
+def test_a_bind_mount_is_picked_up_before_and_put_down_after() -> None:
+    planned = plan.root(SPEC, ROOTFS, None)
+    assert steps.PickUp("/srv/data", "/data", recursive=True) in planned
+    assert steps.PutDown("/srv/data", "/data", MountAttr.MOUNT_ATTR_RDONLY, recursive=True) in planned
+
+
+def test_two_binds_of_one_source_are_held_apart() -> None:
+    twice = (Mount("/one", "bind", "/srv", ("bind",)), Mount("/two", "bind", "/srv", ("bind",)))
+    planned = plan.root(dataclasses.replace(SPEC, mounts=twice), ROOTFS, None)
+    assert [step.destination for step in planned if isinstance(step, steps.PickUp)] == ["/one", "/two"]
+
+
+def test_devices_are_made_as_root_and_bound_in_a_user_namespace() -> None:
+    assert "MakeDevice" in kinds(plan.root(SPEC, ROOTFS, None))
+    assert SPEC.linux is not None
+    linux = dataclasses.replace(SPEC.linux, namespaces=(*SPEC.linux.namespaces, Namespace("user")))
+    planned = plan.root(dataclasses.replace(SPEC, linux=linux), ROOTFS, None)
+    assert "MakeDevice" not in kinds(planned)
+    assert steps.PickUp("/dev/null", "/dev/null", recursive=False) in planned
+
+
+def test_loopback_is_switched_on_only_in_a_network_of_ones_own() -> None:
+    assert "LoopbackUp" in kinds(plan.root(SPEC, ROOTFS, None))
+    linux = Linux(namespaces=(Namespace("mount"), Namespace("network", "/proc/1/ns/net")))
+    assert "LoopbackUp" not in kinds(plan.root(dataclasses.replace(SPEC, linux=linux), ROOTFS, None))
+
+
+def test_options_are_sorted_into_flags_propagation_and_data() -> None:
+    sorted_out = plan.options(("ro", "nosuid", "rshared", "size=1m", "mode=755"))
+    assert sorted_out.flags == MountFlag.MS_RDONLY | MountFlag.MS_NOSUID
+    assert sorted_out.propagation == MountFlag.MS_SHARED | MountFlag.MS_REC
+    assert sorted_out.data == "size=1m,mode=755"
+    assert plan.options(("ro", "rw")).flags == MountFlag(0)
+
+
+def test_a_bind_mount_without_a_source_is_a_spec_error() -> None:
+    broken = dataclasses.replace(SPEC, mounts=(Mount("/data", "bind", None, ("bind",)),))
+    with pytest.raises(SpecError, match="/data has no source"):
+        plan.root(broken, ROOTFS, None)
+
+
+def test_every_step_says_what_and_why() -> None:
+    for step in plan.root(SPEC, ROOTFS, Overlay((Path("/l"),), Path("/u"), Path("/w"))):
+        assert step.describe()
+        assert step.why
+        assert not step.why.endswith(".")

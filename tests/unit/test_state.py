@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labcontainer.errors import NotFound, SpecError
+from labcontainer.runtime import log, state
+from labcontainer.runtime.state import TRANSITIONS, ProcessId, State, Status
+
+GONE = ProcessId(2**22 + 1, 1)  # above the largest pid_max
+
+
+def test_a_state_survives_the_disk(tmp_path: Path) -> None:
+    written = State(
+        "id", Status.RUNNING, state.boot_id(), ProcessId.of(os.getpid()), ProcessId.of(os.getpid()), started_ns=5
+    )
+    state.save(tmp_path, written)
+    assert state.load(tmp_path) == written
+    assert [path.name for path in tmp_path.iterdir()] == [state.NAME]
+
+
+def test_a_running_container_whose_processes_are_gone_is_stopped() -> None:
+    written = State("id", Status.RUNNING, state.boot_id(), GONE, GONE)
+    seen = written.observed()
+    assert seen.status is Status.STOPPED
+    assert seen.exit_code == 255
+    assert "monitor was killed" in seen.error
+
+
+def test_a_living_init_keeps_its_container_running() -> None:
+    assert (
+        State("id", Status.RUNNING, state.boot_id(), GONE, ProcessId.of(os.getpid())).observed().status
+        is Status.RUNNING
+    )
+
+
+def test_after_a_reboot_no_container_runs() -> None:
+    written = State("id", Status.RUNNING, "another-boot", GONE, ProcessId.of(os.getpid()))
+    assert written.observed().error == "the machine was restarted"
+
+
+def test_a_pid_that_was_given_again_is_not_the_container() -> None:
+    mine = ProcessId.of(os.getpid())
+    assert mine.alive()
+    assert not ProcessId(mine.pid, mine.start_time - 1).alive()
+
+
+def test_every_state_may_stop_and_none_leaves_stopped() -> None:
+    assert all(Status.STOPPED in after for before, after in TRANSITIONS.items() if before is not Status.STOPPED)
+    assert TRANSITIONS[Status.STOPPED] == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"id": "x", "status": "flying", "boot_id": ""}', '{"status": "running"}']
+)
+def test_a_damaged_state_is_a_spec_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / state.NAME).write_text(text)
+    with pytest.raises(SpecError):
+        state.load(tmp_path)
+
+
+def test_a_missing_state_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        state.load(tmp_path)
+
+
+def test_a_log_keeps_every_byte_and_both_streams(tmp_path: Path) -> None:
+    written = log.Log(tmp_path / "log.json")
+    every = bytes(range(256))
+    written.write(1, every)
+    written.write(2, "naïve\n".encode())
+    written.close()
+    with open(tmp_path / "log.json", "ab") as file:
+        file.write(b'{"log": "cut sho')
+    records = list(log.read(tmp_path / "log.json"))
+    assert [(record.stream, record.data) for record in records] == [("stdout", every), ("stderr", "naïve\n".encode())]
+
+
+def test_a_time_is_written_to_the_nanosecond() -> None:
+    assert log.timestamp(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
