@@ -3,7 +3,7 @@
 # make bench    how quick it is, beside its peers     make test-v2  the kernel and e2e tests on a cgroup v2 machine
 #
 # ARGS=… is passed on:  make lab ARGS=--port=9000     make test ARGS="tests/unit -k digest"
-# PYTHON=… names the interpreter to use:              make install PYTHON=python3.12
+# PYTHON=… names the interpreter on PATH to use:      make install PYTHON=python3.12
 
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -59,19 +59,23 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check virtme-ng
 	@touch $@
 
-# Debian puts ensurepip into a package of its own, and pyenv has stubs that only complain: so each candidate is tried.
+# The first Python ≥ 3.11 on PATH that can make a virtual environment. Each candidate is tried: Debian puts ensurepip into
+# a package of its own, and pyenv's stubs are there for versions that are not.
 .venv/bin/pip:
-	@tried=; \
-	for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do \
-		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
-		if $$python -c 'import ensurepip, venv' 2>/dev/null; then \
-			echo "making .venv with $$(command -v $$python)"; exec $$python -m venv .venv; \
-		fi; \
-		tried="$$tried $$(command -v $$python)"; \
+	@without_venv=; IFS=:; \
+	for directory in $$PATH; do \
+		for name in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+			python=$$directory/$$name; \
+			$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+			if $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+				echo "making .venv with $$python"; exec $$python -m venv .venv; \
+			fi; \
+			without_venv=$$python; \
+		done; \
 	done; \
-	if [ -n "$$tried" ]; then \
-		echo "found$$tried, but without the module venv; try: sudo apt-get install python3-venv" >&2; \
+	if [ -n "$$without_venv" ]; then \
+		echo "$$without_venv has no venv; try: sudo apt-get install python3-venv" >&2; \
 	else \
-		echo "found no Python ≥ 3.11 on PATH; try: sudo apt-get install python3 python3-venv (or name one: make PYTHON=…)" >&2; \
+		echo "found no $(or $(PYTHON),Python) ≥ 3.11 on PATH; try: sudo apt-get install python3 python3-venv" >&2; \
 	fi; \
 	exit 1

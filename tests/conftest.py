@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def supervisor_pid(pytestconfig: pytest.Config) -> int:
     """The process below which everything that this run starts is found, orphans too."""
     return pytestconfig.stash[SUPERVISOR]
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    """A TCP port of loopback on which nobody listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @pytest.fixture(scope="session")
