@@ -1,36 +1,38 @@
-"""Making layers: a tree of chosen files as a tar archive, the same bytes for the same tree."""
+"""Making a layer: a tree of named entries as a tar archive, the same bytes for the same tree.
+
+What differs from run to run is left out: entries are sorted, owned by root, and dated 1970; gzip notes neither name nor
+time.
+"""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
 import os
-import stat
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
+from labcontainer.image import compression
 from labcontainer.image.store import Store
-from labcontainer.oci.image_spec import LAYER_GZIP, Descriptor
-
-CHUNK_BYTES = 1 << 20
+from labcontainer.oci import media_types
+from labcontainer.oci.descriptor import Descriptor
+from labcontainer.oci.digest import Digest, new_hash
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file of the host; it is followed if it is a link."""
+    """A file of the host, by its content; what matters of its mode is whether it can be executed."""
 
     source: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Content:
     """A file that we write ourselves."""
 
-    content: bytes
+    data: bytes
     mode: int = 0o644
 
 
@@ -43,47 +45,59 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory; parents that are not named get 0755."""
+    """A directory."""
 
     mode: int = 0o755
 
 
-Entry = Copy | Text | Link | Directory
+Entry = Copy | Content | Link | Directory
+Tree = Mapping[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer in the store, and the digest of its uncompressed archive."""
+    """A layer of a store, and the digest of its uncompressed tar."""
 
     descriptor: Descriptor
-    diff_id: str
+    diff_id: Digest
 
 
-def write(tree: Mapping[str, Entry], store: Store) -> Layer:
-    """Store `tree` (paths without a slash in front) as a gzipped layer: sorted, owned by root, times 0.
+def write(tree: Tree, store: Store) -> Layer:
+    """Store `tree` (its paths have no slash in front) as a gzipped layer. Parents that it does not name get 0755.
 
-    See: image-spec v1.1.0 layer.md
+    Raises: OSError. See: image-spec v1.1.0 layer.md
     """
-    diff = hashlib.sha256()
-    with tempfile.TemporaryFile() as packed:
-        with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=3, mtime=0, filename="") as compressed:
-            with tarfile.open(fileobj=_Tee(compressed, diff), mode="w|", format=tarfile.PAX_FORMAT) as archive:
-                for path in sorted(_with_parents(tree)):
-                    _add(archive, path, tree.get(path, Directory()))
-        packed.seek(0)
-        digest, size = store.add_blob(iter(lambda: packed.read(CHUNK_BYTES), b""))
-    return Layer(Descriptor(LAYER_GZIP, str(digest), size), f"sha256:{diff.hexdigest()}")
+    with store.blobs.writer() as blob, compression.writer(cast(BinaryIO, blob)) as compressed:
+        diff = _Hashed(compressed)
+        with tarfile.open(fileobj=cast(BinaryIO, diff), mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            for path in sorted(with_parents(tree)):
+                _add(archive, path, tree.get(path, Directory()))
+    return Layer(Descriptor(media_types.LAYER_GZIP, blob.digest, blob.size), diff.digest)
 
 
-class _Tee(io.RawIOBase):
-    """Hands what is written to the compressor and to the digest of the uncompressed archive."""
+def with_parents(tree: Tree) -> set[str]:
+    """The paths of `tree`, and of every directory on the way to them. See: image-spec v1.1.0 layer.md#creating"""
+    found = set(tree)
+    for path in tree:
+        while (path := os.path.dirname(path)) and path not in found:
+            found.add(path)
+    return found
 
-    def __init__(self, target: gzip.GzipFile, digest: hashlib._Hash) -> None:
-        self._target, self._digest = target, digest
 
-    def write(self, data) -> int:  # type: ignore[no-untyped-def, override]
-        self._digest.update(data)
+class _Hashed:
+    """Hands what is written to the compressor, and takes the digest of the uncompressed archive on the way."""
+
+    def __init__(self, target: io.BufferedIOBase) -> None:
+        self._target = target
+        self._hash = new_hash()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
         return self._target.write(data)
+
+    @property
+    def digest(self) -> Digest:
+        return Digest("sha256", self._hash.hexdigest())
 
 
 def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> None:
@@ -95,19 +109,12 @@ def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> None:
         case Link(target):
             member.type, member.linkname, member.mode = tarfile.SYMTYPE, target, 0o777
             archive.addfile(member)
-        case Text(content, mode):
-            member.size, member.mode = len(content), mode
-            archive.addfile(member, io.BytesIO(content))
+        case Content(data, mode):
+            member.size, member.mode = len(data), mode
+            archive.addfile(member, io.BytesIO(data))
         case Copy(source):
             with open(source, "rb") as file:
                 status = os.fstat(file.fileno())
-                member.size, member.mode = status.st_size, stat.S_IMODE(status.st_mode) & 0o755
+                # No set-user-ID here: a starter image needs none, and its layers lie on a disk that others share.
+                member.size, member.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
                 archive.addfile(member, file)
-
-
-def _with_parents(tree: Mapping[str, Entry]) -> set[str]:
-    found = set(tree)
-    for path in tree:
-        while path := os.path.dirname(path):
-            found.add(path)
-    return found

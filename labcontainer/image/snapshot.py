@@ -1,6 +1,11 @@
 """Layers unpacked, each once, shared by all images that have it: what the overlay stacks.
 
-    layers/<hex of the diff_id>/diff
+    layers/
+    ├── <hex of the diff_id>/           a layer's files, never changed again
+    └── partial/<hex of the diff_id>/   a layer on its way in
+
+A layer appears by rename, whole or not at all. Whoever unpacks holds a lock on the partial directory *itself*: the lock
+goes with its process, and the next one finds the rest of a killed one free to be cleared.
 """
 
 from __future__ import annotations
@@ -9,16 +14,14 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labcontainer.errors import SpecError
 from labcontainer.image import unpack
 from labcontainer.image.image import Image
 from labcontainer.image.store import Store
+from labcontainer.oci.descriptor import Descriptor
 from labcontainer.oci.digest import Digest
-from labcontainer.oci.image_spec import Descriptor
 
 
 class Snapshots:
@@ -30,43 +33,68 @@ class Snapshots:
     def lowerdirs(self, image: Image, store: Store) -> tuple[Path, ...]:
         """The image's layers as directories, topmost first; what is missing is unpacked now.
 
-        A layer appears whole or not at all, and once, however many processes ask for it.
-
-        Raises: UnsafeLayer, SpecError, NotFound (a blob is missing).
+        Raises: UnsafeLayer, SpecError, DigestMismatch (a layer is not its diff_id), NotFound (kind "blob"),
+        KernelError.
         """
-        if len(image.layers) != len(image.diff_ids):
-            raise SpecError(f"image {image.id}: {len(image.layers)} layers, but {len(image.diff_ids)} diff_ids")
-        pairs = zip(image.layers, image.diff_ids, strict=True)
-        return tuple(self._layer(layer, Digest.parse(diff_id), store) for layer, diff_id in pairs)[::-1]
+        found = []
+        for layer, diff_id in zip(image.layers, image.diff_ids, strict=True):
+            place = self.root / diff_id.hex
+            if not os.path.isdir(place):
+                self._unpack(layer, diff_id, place, store)
+            found.append(place)
+        return tuple(reversed(found))
 
-    def _layer(self, layer: Descriptor, diff_id: Digest, store: Store) -> Path:
-        place = self.root / diff_id.hex
-        if not place.exists():
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
-            with self._locked():
-                if not place.exists():
-                    self._unpack(layer, place, store)
-        return place / "diff"
+    def _unpack(self, layer: Descriptor, diff_id: Digest, place: Path, store: Store) -> None:
+        partial = self.root / "partial" / diff_id.hex
+        # Programs that run as another user when started are in there: nobody else may pass.
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _held(partial, place) as ours:
+            if not ours:
+                return
+            try:
+                with store.open_blob(layer.digest) as blob:
+                    unpack.apply(blob, partial, diff_id=diff_id)
+                os.rename(partial, place)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
 
-    def _unpack(self, layer: Descriptor, place: Path, store: Store) -> None:
-        beside = Path(tempfile.mkdtemp(dir=self.root, prefix=".unpacking-"))
+
+@contextlib.contextmanager
+def _held(partial: Path, place: Path) -> Iterator[bool]:
+    """Hold the empty directory `partial` alone; False when `place` came to be while we waited."""
+    while True:
+        partial.mkdir(parents=True, exist_ok=True)
         try:
-            (beside / "diff").mkdir(mode=0o755)
-            with store.open_blob(layer.digest) as archive:
-                unpack.apply(archive, beside / "diff")
-            os.chmod(beside, 0o755)
-            os.replace(beside, place)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fd = os.open(self.root / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fd = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            for left in self.root.glob(".unpacking-*"):  # whoever made it held the lock, so it is gone
-                shutil.rmtree(left, ignore_errors=True)
-            yield
+            if place.exists():
+                with contextlib.suppress(OSError):
+                    partial.rmdir()
+                yield False
+                return
+            if _is(fd, partial):
+                for left in os.listdir(fd):
+                    _remove(fd, left)
+                yield True
+                return
         finally:
             os.close(fd)
+
+
+def _is(fd: int, path: Path) -> bool:
+    # While we waited for the lock its holder may have moved or removed the directory.
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(directory: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except IsADirectoryError:
+        shutil.rmtree(name, dir_fd=directory)

@@ -1,60 +1,99 @@
-"""Starter images, made from the host's own files: no network, no download, the same digest on the same host.
+"""Starter images, made from the host's own files: no network, and the same digest on the same host.
 
-    lab/base     a shell and the core tools (a static busybox, or the host's programs and their libraries)
-    lab/python   lab/base, and above it the running Python with its standard library
+    lab/base     a shell and the core tools: a static busybox where one is on PATH, or the host's own programs
+    lab/python   the layer of lab/base, and above it the running Python with its standard library
+
+Everything is readable by everybody and nothing set-user-ID, so a container of any user runs it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import shutil
 import subprocess
-import sys
-import sysconfig
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from labcontainer.errors import HostError, NotFound
-from labcontainer.image import layer, libraries
-from labcontainer.image.layer import Copy, Directory, Entry, Layer, Link, Text
+from labcontainer.image import elf, layer, starter_python
+from labcontainer.image.host_tree import HostTree
+from labcontainer.image.image import Image
+from labcontainer.image.layer import Content, Copy, Directory, Layer, Link, Tree
 from labcontainer.image.store import Store
-from labcontainer.oci.image_spec import Execution, History, ImageConfig, Rootfs
+from labcontainer.oci.descriptor import Platform
+from labcontainer.oci.image_config import Execution, History, ImageConfig, RootFs
 
 BASE, PYTHON = "lab/base", "lab/python"
 
 _EPOCH = "1970-01-01T00:00:00Z"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_SEARCH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+_SEARCH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _TOOLS = (
-    "sh bash cat chmod chown cp cut date dd df dirname du echo env expr false find free grep head hostname id ip kill "
-    "ln ls lsns mkdir mkfifo mknod mktemp mount mv nproc nsenter ps pwd readlink realpath rm rmdir sed seq sleep sort "
-    "stat stty sync tail tee test timeout touch tr true tty umount uname uniq unshare wc which whoami xargs yes"
-).split()
-_LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "turtledemo", "lib2to3", "__pycache__", "site-packages",
-             "dist-packages", "tkinter", "config"}  # fmt: skip
+    "sh", "bash", "awk", "basename", "cat", "chgrp", "chmod", "chown", "clear", "cp", "cut", "date", "dd", "df",
+    "diff", "dirname", "dmesg", "du", "echo", "env", "expr", "false", "find", "flock", "free", "getent", "grep",
+    "groups", "gzip", "head", "hostname", "id", "ip", "kill", "ln", "ls", "lsns", "mkdir", "mkfifo", "mknod",
+    "mktemp", "mount", "mountpoint", "mv", "nice", "nproc", "nsenter", "od", "pgrep", "pidof", "ping", "pkill",
+    "printenv", "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "seq", "setpriv", "sha256sum",
+    "sleep", "sort", "stat", "stty", "sync", "sysctl", "tail", "tar", "tee", "test", "timeout", "top", "touch", "tr",
+    "true", "truncate", "tty", "umount", "uname", "uniq", "unshare", "uptime", "watch", "wc", "which", "whoami",
+    "xargs", "yes",
+)  # fmt: skip
+_TERMINALS = ("l/linux", "s/screen", "v/vt100", "x/xterm", "x/xterm-256color")
+_TERMINFO = ("/lib/terminfo", "/usr/share/terminfo", "/etc/terminfo")
 
-_PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nstudent:x:1000:1000::/home/student:/bin/sh\n"
-_GROUP = b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nstudent:x:1000:\n"
-_RELEASE = b'NAME="labcontainer starter image"\nID=labcontainer\nPRETTY_NAME="labcontainer starter image"\n'
+_FILES = {
+    "etc/passwd": """\
+root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534:nobody:/nonexistent:/bin/false
+student:x:1000:1000:student:/home/student:/bin/sh
+""",
+    "etc/group": "root:x:0:\ntty:x:5:\nstudent:x:1000:\nnogroup:x:65534:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "etc/os-release": 'NAME="labcontainer"\nID=labcontainer\nPRETTY_NAME="labcontainer starter image"\n',
+}
+_DIRECTORIES = {
+    "dev": 0o755, "home/student": 0o755, "mnt": 0o755, "opt": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755,
+    "srv": 0o755, "sys": 0o555, "tmp": 0o1777, "usr/bin": 0o755, "usr/local/bin": 0o755, "var/log": 0o755,
+    "var/tmp": 0o1777,
+}  # fmt: skip
 
 
 def ensure(store: Store) -> None:
     """Make those of the two images that the store does not have.
 
-    Raises: HostError where the host has neither a static busybox nor a shell that can be read.
+    Two processes may do so at once: they make the same bytes.
+
+    Raises: HostError where the host has no shell, or no standard library, that can be read.
     """
-    missing = [name for name in (BASE, PYTHON) if not _has(store, name)]
+    missing = {name for name in (BASE, PYTHON) if not _has(store, name)}
     if not missing:
         return
-    base = layer.write(_base_tree(), store)
+    tree = base_tree()
+    base = layer.write(tree, store)
     if BASE in missing:
-        store.add_image(_config([base], "the host's shell and core tools", "sh"), (base.descriptor,), BASE)
+        _add(store, BASE, [base], command="sh")
     if PYTHON in missing:
-        python = layer.write(_python_tree(), store)
-        config = _config([base, python], "the host's Python", "python3")
-        store.add_image(config, (base.descriptor, python.descriptor), PYTHON)
+        python = layer.write(starter_python.tree(below=tree), store)
+        _add(store, PYTHON, [base, python], command="python3")
+
+
+def base_tree() -> Tree:
+    """What is in lab/base. Raises: HostError."""
+    tree = HostTree()
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64"):
+        if os.path.islink(f"/{name}"):
+            tree.put(name, Link(os.readlink(f"/{name}")))
+    for path, mode in _DIRECTORIES.items():
+        tree.put(path, Directory(mode))
+    for path, text in _FILES.items():
+        tree.put(path, Content(text.encode()))
+    busybox = _static_busybox()
+    if busybox:
+        _add_busybox(tree, busybox)
+    else:
+        _add_tools(tree)
+    return tree.entries
 
 
 def _has(store: Store, name: str) -> bool:
@@ -65,101 +104,55 @@ def _has(store: Store, name: str) -> bool:
     return True
 
 
-def _config(layers: list[Layer], what: str, command: str) -> ImageConfig:
-    made = ["the host's shell and core tools", what][: len(layers)]
-    return ImageConfig(
-        architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
-        os="linux",
-        rootfs=Rootfs("layers", tuple(one.diff_id for one in layers)),
+def _add(store: Store, name: str, layers: Sequence[Layer], *, command: str) -> Image:
+    host = Platform.host()
+    made = ("the host's shell and core tools", "the host's Python and its standard library")
+    config = ImageConfig(
+        architecture=host.architecture,
+        os=host.os,
+        rootfs=RootFs("layers", tuple(one.diff_id for one in layers)),
+        # Not the time of making: the same files shall give the same digest tomorrow.
+        created=_EPOCH,
         config=Execution(
             env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"), cmd=(command,)
         ),
-        created=_EPOCH,
-        history=tuple(History(created=_EPOCH, created_by=f"labcontainer: {text}") for text in made),
+        history=tuple(History(_EPOCH, f"labcontainer starter: {text}") for text in made[: len(layers)]),
     )
+    return store.add_image(config, [one.descriptor for one in layers], tag=name)
 
 
-def _base_tree() -> dict[str, Entry]:
-    tree: dict[str, Entry] = {
-        **_directory_links(),
-        "etc/passwd": Text(_PASSWD),
-        "etc/group": Text(_GROUP),
-        "etc/os-release": Text(_RELEASE),
-        "etc/nsswitch.conf": Text(b"passwd: files\ngroup: files\nhosts: files dns\n"),
-        "etc/hosts": Text(b"127.0.0.1 localhost\n::1 localhost\n"),
-        "home/student": Directory(),
-        "root": Directory(0o700),
-        "tmp": Directory(0o1777),
-        "var/tmp": Directory(0o1777),
-        "run": Directory(),
-    }
-    for name in ("dev", "proc", "sys", "mnt", "usr/local/bin"):
-        tree[name] = Directory()
-    tree.update(_busybox() or _host_tools())
-    return tree
-
-
-def _busybox() -> dict[str, Entry] | None:
-    found = shutil.which("busybox")
-    if not found or libraries.needed([Path(found)]):
+def _static_busybox() -> Path | None:
+    found = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:{_SEARCH}")
+    header = elf.read(Path(found)) if found else None
+    if found is None or header is None or header.interpreter or header.needed:
         return None
-    listed = subprocess.run([found, "--list"], capture_output=True, text=True, check=False)
-    names = [name for name in listed.stdout.split() if name != "busybox"]
-    home = _inside(Path("/bin/busybox"))
-    return {home: Copy(Path(found)), **{f"{os.path.dirname(home)}/{name}": Link("busybox") for name in names}}
+    return Path(found)
 
 
-def _host_tools() -> dict[str, Entry]:
-    tree: dict[str, Entry] = {}
+def _add_busybox(tree: HostTree, busybox: Path) -> None:
+    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=False)
+    directory = "usr/bin" if "bin" in tree.entries else "bin"
+    tree.put(f"{directory}/busybox", Copy(busybox))
+    for name in listed.stdout.split():
+        if name != "busybox" and "/" not in name:
+            tree.put(f"{directory}/{name}", Link("busybox"))
+    if directory == "bin":
+        tree.put("usr/bin/env", Link("/bin/busybox"))  # where scripts look for it
+
+
+def _add_tools(tree: HostTree) -> None:
+    missing = set()
     for name in _TOOLS:
         found = shutil.which(name, path=_SEARCH)
-        if found and os.access(found, os.R_OK):
-            tree[_inside(Path(found))] = Copy(Path(found))
-    if not any(path.endswith("bin/sh") for path in tree):
-        raise HostError("starter images", "install busybox-static", "the host has no shell that can be read")
-    tree.update(_libraries(entry.source for entry in list(tree.values()) if isinstance(entry, Copy)))
-    return tree
-
-
-def _python_tree() -> dict[str, Entry]:
-    executable = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
-    standard = Path(sysconfig.get_path("stdlib", vars={"base": sys.base_prefix, "installed_base": sys.base_prefix}))
-    tree: dict[str, Entry] = {**_directory_links(), _inside(executable): Copy(executable)}
-    tree["usr/local/bin/python3"] = Link(str(executable))
-    tree["usr/local/bin/python"] = Link("python3")
-    extensions = [executable]
-    for source in _standard_library(standard):
-        tree[_inside(source)] = Copy(source)
-        if source.suffix == ".so":
-            extensions.append(source)
-    tree.update(_libraries(extensions))
-    return tree
-
-
-def _standard_library(top: Path) -> list[Path]:
-    found = []
-    for place, directories, files in os.walk(top):
-        directories[:] = sorted(name for name in directories if name not in _LEFT_OUT and not name.startswith("config-"))
-        paths = (Path(place) / name for name in files if not name.endswith((".pyc", ".a", ".o")))
-        found += [path for path in paths if os.access(path, os.R_OK) and path.is_file()]
-    return found
-
-
-def _libraries(programs: Iterable[Path]) -> dict[str, Entry]:
-    return {_inside(path): Copy(path) for path in libraries.needed(programs)}
-
-
-def _directory_links() -> dict[str, Entry]:
-    """``/bin`` and its like as the host has them: on most they are links into /usr."""
-    tree: dict[str, Entry] = {}
-    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
-        with contextlib.suppress(OSError):
-            target = os.readlink(f"/{name}")
-            tree[name] = Link(target)
-            tree[target.lstrip("/")] = Directory()
-    return tree
-
-
-def _inside(path: Path) -> str:
-    """Where a file of the host stands in the image: its directory's real place, its own name."""
-    return str(path.parent.resolve() / path.name).lstrip("/")
+        try:
+            if found is None:
+                raise NotFound("program", name)
+            tree.add_program(Path(found))
+        except NotFound:
+            missing.add(name)
+    if "sh" in missing:
+        raise HostError("starter images", "install busybox-static", "no shell that can be read")
+    for directory in _TERMINFO:
+        for terminal in _TERMINALS:
+            with contextlib.suppress(NotFound):
+                tree.add(Path(directory) / terminal)

@@ -1,162 +1,225 @@
-"""The store: an OCI image layout, which skopeo and umoci read in place.
+"""The store: an OCI image layout, which skopeo, umoci and podman read in place.
 
     images/
     ├── oci-layout            {"imageLayoutVersion": "1.0.0"}
-    ├── index.json            a descriptor for each tag
-    └── blobs/sha256/<hex>    manifests, configurations, layers
+    ├── index.json            a descriptor for each tag, org.opencontainers.image.ref.name its name
+    └── blobs/sha256/<hex>    manifests, configs, layers
+
+    >>> store = Store(Path("/var/lib/labcontainer/images"))
+    >>> store.resolve("lab/base").config.config.cmd
+    ('sh',)
+
+Left out: garbage (what no tag leads to stays) and a check of the whole layout.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
-import tempfile
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from labcontainer.errors import Conflict, DigestMismatch, NotFound
+from labcontainer.errors import Conflict, InvalidReference, LabError, NotFound, SpecError
+from labcontainer.image.blobs import Blobs, sync_directory
 from labcontainer.image.image import Image
+from labcontainer.oci import fields, media_types
+from labcontainer.oci.descriptor import REF_NAME, Descriptor, Platform
 from labcontainer.oci.digest import Digest
-from labcontainer.oci.image_spec import CONFIG, MANIFEST, REF_NAME, Descriptor, ImageConfig, Index, Manifest, dump, parse
+from labcontainer.oci.image_config import ImageConfig
+from labcontainer.oci.manifest import Index, Manifest
 from labcontainer.oci.reference import Reference
 
-_LARGEST_JSON_BYTES = 4 << 20
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+_ID = re.compile(r"(?:sha256:)?([a-f0-9]{4,64})")
+_DEEPEST_INDEX = 4
 
 
 class Store:
-    """The image layout at `root`. Several processes may use one; changes to index.json are made under a lock."""
+    """The image layout at `root`. Several processes may use one; changes of index.json are made under a lock."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._blobs = root / "blobs" / "sha256"
-        # What a digest names never changes, so what was read and checked once stays true.
-        self._known: dict[Digest, tuple[Manifest, ImageConfig]] = {}
-
-    def add_blob(self, chunks: Iterable[bytes], *, expected: Digest | None = None) -> tuple[Digest, int]:
-        """Store content and return its digest and size. Success means: it is on disk, whole, under its own digest.
-
-        Raises: DigestMismatch where it is not `expected`; then nothing is stored. See: image-spec v1.1.0 image-layout.md#blobs
-        """
-        self._prepare()
-        digest, size = hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(dir=self._blobs, prefix=".", delete=False) as file:
-            try:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += file.write(chunk)
-                found = Digest("sha256", digest.hexdigest())
-                if expected is not None and found != expected:
-                    raise DigestMismatch(str(expected), str(found))
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o644)
-                os.replace(file.name, self.path(found))
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        return found, size
-
-    def path(self, digest: Digest) -> Path:
-        """Where the content of `digest` is, if it is here."""
-        return self._blobs / digest.hex
-
-    def open_blob(self, digest: Digest) -> BinaryIO:
-        """The content of `digest`. Raises: NotFound (kind "blob")."""
-        try:
-            return open(self.path(digest), "rb")
-        except FileNotFoundError:
-            raise NotFound("blob", str(digest)) from None
-
-    def add_image(self, config: ImageConfig, layers: tuple[Descriptor, ...], tag: str) -> Image:
-        """Store a configuration and a manifest over layers that are here, and give it the reference `tag`."""
-        config_digest, config_size = self.add_blob([dump(config)])
-        manifest = Manifest(2, Descriptor(CONFIG, str(config_digest), config_size), layers)
-        digest, size = self.add_blob([dump(manifest)])
-        platform = {"architecture": config.architecture, "os": config.os}
-        self._tag(Descriptor(MANIFEST, str(digest), size, platform=platform), Reference.parse(tag))
-        return Image(config_digest, (str(Reference.parse(tag)),), manifest, config)
+        self.blobs = Blobs(root)
+        # Content never changes under its digest, so what was read and verified once stays true.
+        self._images: dict[Digest, Image] = {}
+        self._index_seen: tuple[tuple[int, int], Index] | None = None
 
     def resolve(self, name: str) -> Image:
-        """The image with that reference, or with an id that begins so.
+        """The image with that reference, id, or beginning of an id (4 digits at least).
 
-        Raises: NotFound (kind "image"), InvalidReference, Conflict (several ids begin so), SpecError.
+        Raises: NotFound (kind "image"; kind "blob" where the layout lacks a part of it), InvalidReference, Conflict
+        (several ids begin so), SpecError.
         """
-        digits = name.removeprefix("sha256:")
-        images = self.images()
-        if len(digits) >= 4 and not set(digits) - set("0123456789abcdef"):
-            found = [image for image in images if image.id.hex.startswith(digits)]
+        try:
+            wanted = Reference.parse(name)
+        except InvalidReference:
+            if not _ID.fullmatch(name):
+                raise
+        else:
+            for descriptor in self._index().manifests:
+                if _is_meant(wanted, descriptor):
+                    return self._image(descriptor, self._tags(descriptor))
+        if digits := _ID.fullmatch(name):
+            found = [image for image in self.images() if image.id.hex.startswith(digits[1])]
             if len(found) > 1:
                 raise Conflict("image", name, "is the beginning of several ids: give more digits")
             if found:
                 return found[0]
-        wanted = str(Reference.parse(name))
-        for image in images:
-            if wanted in image.tags:
-                return image
         raise NotFound("image", name, "lab images lists what is here")
 
     def images(self) -> tuple[Image, ...]:
-        """Every image, with all its tags, in the order of index.json. Raises: SpecError where the layout is damaged."""
-        tags: dict[str, list[str]] = {}
+        """Every whole image of the index, each once, with its tags.
+
+        What cannot be read (a part is missing, another kind of artifact) is left out: it must not keep the rest from
+        view.
+        """
+        found: dict[Digest, Image] = {}
         for descriptor in self._index().manifests:
-            if descriptor.media_type == MANIFEST:
-                reference = descriptor.annotations.get(REF_NAME)
-                tags.setdefault(descriptor.digest_text, []).extend([reference] if reference else [])
-        return tuple(self._image(Digest.parse(digest), tuple(names)) for digest, names in tags.items())
+            with contextlib.suppress(LabError):
+                found.setdefault(descriptor.digest, self._image(descriptor, self._tags(descriptor)))
+        return tuple(found.values())
 
-    def _image(self, digest: Digest, tags: tuple[str, ...]) -> Image:
-        if digest not in self._known:
-            manifest = parse(Manifest, self._json(digest), f"manifest {digest}")
-            id = manifest.config.digest
-            self._known[digest] = manifest, parse(ImageConfig, self._json(id), f"config {id}")
-        manifest, config = self._known[digest]
-        return Image(manifest.config.digest, tags, manifest, config)
+    def add_blob(self, media_type: str, chunks: Iterable[bytes], *, expected: Digest | None = None) -> Descriptor:
+        """Store content. Success means: it is on disk, whole, under its own digest; adding it twice is no error.
 
-    def _json(self, digest: Digest) -> bytes:
-        with self.open_blob(digest) as file:
-            data = file.read(_LARGEST_JSON_BYTES)
-        if Digest.of(data) != digest:
-            raise DigestMismatch(str(digest), str(Digest.of(data)))
-        return data
+        Raises: DigestMismatch where it is not the `expected` (nothing is stored then), OSError.
+        """
+        return self.blobs.add(media_type, chunks, expected=expected)
 
-    def _tag(self, descriptor: Descriptor, reference: Reference) -> None:
-        with self._locked():
-            index = self._index()
-            others = [one for one in index.manifests if one.annotations.get(REF_NAME) != str(reference)]
-            named = replace(descriptor, annotations={REF_NAME: str(reference)})
-            self._write("index.json", dump(replace(index, manifests=(*others, named))))
+    def open_blob(self, digest: Digest) -> BinaryIO:
+        """The content of `digest`, which the caller closes. Raises: NotFound (kind "blob")."""
+        return self.blobs.open(digest)
+
+    def add_image(self, config: ImageConfig, layers: Iterable[Descriptor], *, tag: str | None = None) -> Image:
+        """Store a config, and a manifest of it and `layers`, whose blobs are here; lead `tag` to it.
+
+        Raises: InvalidReference, SpecError (layers and diff_ids do not pair up), OSError.
+        """
+        stored = self.add_blob(media_types.CONFIG, [fields.dump(config)])
+        manifest = Manifest(2, stored, tuple(layers), media_types.MANIFEST)
+        _check_pairs(manifest, config, stored.digest)
+        descriptor = self.add_blob(media_types.MANIFEST, [fields.dump(manifest)])
+        descriptor = replace(descriptor, platform=Platform(config.architecture, config.os, variant=config.variant))
+        self.tag(descriptor, tag)
+        return self._image(descriptor, self._tags(descriptor))
+
+    def tag(self, descriptor: Descriptor, name: str | None) -> None:
+        """Lead the reference `name` to a manifest or index that is here; None only lists it.
+
+        An image that loses its last tag by this stays listed without one.
+
+        Raises: InvalidReference, NotFound (kind "blob"), OSError.
+        """
+        self.open_blob(descriptor.digest).close()
+        reference = Reference.parse(name) if name is not None else None
+        with self._changing() as entries:
+            kept = [_without_name(one) if reference and _is_meant(reference, one) else one for one in entries]
+            annotations = {key: text for key, text in descriptor.annotations.items() if key != REF_NAME}
+            if reference:
+                annotations[REF_NAME] = _ref_name(reference)
+            kept.append(replace(descriptor, annotations=annotations))
+            named = {one.digest for one in kept if one.ref_name is not None}
+            listed = {(one.digest, one.ref_name): one for one in kept if one.ref_name or one.digest not in named}
+            entries[:] = listed.values()
+
+    def _image(self, descriptor: Descriptor, tags: tuple[str, ...]) -> Image:
+        if descriptor.digest not in self._images:
+            self._images[descriptor.digest] = self._read_image(descriptor)
+        return replace(self._images[descriptor.digest], tags=tags)
+
+    def _read_image(self, descriptor: Descriptor, depth: int = 0) -> Image:
+        where = str(descriptor.digest)
+        document = fields.parse(self.blobs.read(descriptor), where)
+        if descriptor.media_type in media_types.INDEXES:
+            if depth > _DEEPEST_INDEX:
+                raise SpecError(f"{where}: indexes within indexes without end")
+            return self._read_image(_for_this_machine(Index.from_json(document), where), depth + 1)
+        manifest = Manifest.from_json(document)
+        config = ImageConfig.from_json(fields.parse(self.blobs.read(manifest.config), str(manifest.config.digest)))
+        _check_pairs(manifest, config, manifest.config.digest)
+        return Image(descriptor, manifest, config)
+
+    def _tags(self, descriptor: Descriptor) -> tuple[str, ...]:
+        same = (one for one in self._index().manifests if one.digest == descriptor.digest)
+        return tuple(sorted(str(reference) for one in same if (reference := _reference(one))))
 
     def _index(self) -> Index:
+        path = self.root / "index.json"
         try:
-            return parse(Index, (self.root / "index.json").read_bytes(), str(self.root / "index.json"))
+            status = os.stat(path)
+            version = status.st_ino, status.st_mtime_ns
+            if self._index_seen is None or self._index_seen[0] != version:
+                self._index_seen = version, Index.from_json(fields.parse(path.read_bytes(), str(path)))
+            return self._index_seen[1]
         except FileNotFoundError:
-            return Index(2)
+            return Index(2, (), media_types.INDEX)
 
-    def _prepare(self) -> None:
-        if not (self.root / "oci-layout").exists():
-            self._blobs.mkdir(parents=True, exist_ok=True)
-            self._write("oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
-            if not (self.root / "index.json").exists():
-                self._write("index.json", dump(Index(2)))
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Descriptor]]:
+        """The entries of index.json, to be changed; written when the block ends without error."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._index_seen = None
+            index = self._index()
+            entries = list(index.manifests)
+            yield entries
+            if not (self.root / "oci-layout").exists():
+                self._write("oci-layout", _LAYOUT)
+            self._write("index.json", fields.dump(replace(index, manifests=tuple(entries))))
+            sync_directory(self.root)
+        finally:
+            os.close(fd)
 
     def _write(self, name: str, data: bytes) -> None:
-        with tempfile.NamedTemporaryFile(dir=self.root, prefix=".", delete=False) as file:
+        # Only the holder of the lock comes here: one name is enough, and what a killed one left is written over.
+        beside = self.root / f".{name}"
+        with open(beside, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(file.name, self.root / name)
+        os.replace(beside, self.root / name)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fd = os.open(self.root / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+
+def _is_meant(wanted: Reference, descriptor: Descriptor) -> bool:
+    present = _reference(descriptor)
+    if present is None or (present.domain, present.path) != (wanted.domain, wanted.path):
+        return False
+    return descriptor.digest == wanted.digest if wanted.digest else present.tag == wanted.tag
+
+
+def _reference(descriptor: Descriptor) -> Reference | None:
+    # Other tools may write any name there (umoci: a bare tag); what is no reference leads nowhere.
+    try:
+        return Reference.parse(descriptor.ref_name) if descriptor.ref_name else None
+    except InvalidReference:
+        return None
+
+
+def _ref_name(reference: Reference) -> str:
+    # Other tools compare this name letter by letter: `skopeo inspect oci:images:lab/base` must find it.
+    return reference.repository if reference.tag == "latest" else str(reference)
+
+
+def _without_name(descriptor: Descriptor) -> Descriptor:
+    annotations = {key: text for key, text in descriptor.annotations.items() if key != REF_NAME}
+    return replace(descriptor, annotations=annotations)
+
+
+def _for_this_machine(index: Index, where: str) -> Descriptor:
+    host = Platform.host()
+    for descriptor in index.manifests:
+        if descriptor.platform is None or descriptor.platform.runs_on(host):
+            return descriptor
+    raise NotFound("image", f"{where} for {host.os}/{host.architecture}")
+
+
+def _check_pairs(manifest: Manifest, config: ImageConfig, id: Digest) -> None:
+    layers, diff_ids = len(manifest.layers), len(config.rootfs.diff_ids)
+    if layers != diff_ids:
+        raise SpecError(f"image {id}: {layers} layers in the manifest, but {diff_ids} diff_ids in the config")

@@ -1,8 +1,8 @@
 """A bundle: a directory with config.json and a root file system, all that an OCI runtime needs.
 
-    bundle/
-    ├── config.json
-    └── rootfs/
+bundle/
+├── config.json
+└── rootfs/
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labcontainer.errors import SpecError
+from labcontainer.oci import fields
 from labcontainer.oci.runtime_spec import Spec
 
 CONFIG = "config.json"
@@ -36,11 +37,10 @@ class Bundle:
         """
         file = self.path / CONFIG
         try:
-            return Spec.from_json(json.loads(file.read_bytes()))
+            data = file.read_bytes()
         except FileNotFoundError:
             raise SpecError(f"{self.path} is no bundle: it has no {CONFIG}") from None
-        except ValueError as error:
-            raise SpecError(f"{file}: {error}") from None
+        return Spec.from_json(fields.parse(data, str(file)))
 
     def write(self, spec: Spec) -> None:
         """Put `spec` into the bundle, whole or not at all. Raises: OSError. See: runtime-spec v1.2.0 bundle.md"""

@@ -1,6 +1,7 @@
 """JSON objects to dataclasses and back, by the dataclass's own types.
 
-A field ``oom_score_adj`` is ``oomScoreAdj`` in JSON; what is None or empty is left out when written; what the dataclass does
+A field ``oom_score_adj`` is ``oomScoreAdj`` in JSON; what is None or empty is left out when written; what the
+dataclass does
 not know is ignored when read, as the specifications ask of implementations (image-spec v1.1.0
 considerations.md#extensibility). A value of the wrong type is a `SpecError` that names its path.
 """
@@ -8,6 +9,7 @@ considerations.md#extensibility). A value of the wrong type is a `SpecError` tha
 from __future__ import annotations
 
 import functools
+import json
 import os
 import types
 import typing
@@ -63,6 +65,25 @@ def write(value: object) -> Any:
     return value
 
 
+def parse(data: bytes, where: str) -> object:
+    """JSON bytes that others wrote; `where` names them in the error.
+
+    Raises: SpecError. See: https://www.rfc-editor.org/rfc/rfc8259
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{where}: not JSON: {error}") from None
+
+
+def dump(value: object) -> bytes:
+    """A dataclass as the JSON bytes that are stored and hashed: the same for the same value.
+
+    See: https://www.rfc-editor.org/rfc/rfc8259
+    """
+    return json.dumps(write(value), sort_keys=True, separators=(",", ":")).encode()
+
+
 def camel(name: str) -> str:
     """``oom_score_adj`` → ``oomScoreAdj``.
 
@@ -74,7 +95,8 @@ def camel(name: str) -> str:
 
 @functools.cache
 def _shape(cls: Hashable) -> tuple[tuple[str, str, Any, bool], ...]:
-    assert isinstance(cls, type) and is_dataclass(cls)
+    assert isinstance(cls, type)
+    assert is_dataclass(cls)
     hints = typing.get_type_hints(cls)
     return tuple(
         (
@@ -131,7 +153,8 @@ def _text(value: str, path: str) -> str:
     if "\0" in value:
         raise SpecError(f"{path}: the text has a NUL character in it")
     try:
-        value.isascii() or os.fsencode(value)
+        if not value.isascii():
+            os.fsencode(value)
     except UnicodeEncodeError:
         raise SpecError(f"{path}: the text is not Unicode (half of a surrogate pair)") from None
     return value

@@ -14,6 +14,8 @@ from typing import Any
 from labcontainer.errors import SpecError
 from labcontainer.oci import fields
 
+NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -137,7 +139,8 @@ class DeviceRule:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes, -1 for no limit; `swap` counts memory and swap together. See: runtime-spec v1.2.0 config-linux.md#memory"""
+    """Bytes, -1 for no limit; `swap` counts memory and swap together.
+    See: runtime-spec v1.2.0 config-linux.md#memory"""
 
     limit: int | None = None
     reservation: int | None = None
@@ -220,12 +223,31 @@ class Spec:
         if not spec.oci_version.startswith("1."):
             raise SpecError(f"config.ociVersion: {spec.oci_version!r} is not a version 1 of the runtime specification")
         for index, mount in enumerate(spec.mounts):
-            if not mount.destination.startswith("/"):
-                raise SpecError(f"config.mounts[{index}].destination: {mount.destination!r} is not an absolute path")
-        if spec.process and not spec.process.cwd.startswith("/"):
-            raise SpecError(f"config.process.cwd: {spec.process.cwd!r} is not an absolute path")
+            _absolute(mount.destination, f"config.mounts[{index}].destination")
+        if spec.process:
+            _absolute(spec.process.cwd, "config.process.cwd")
+        if spec.linux:
+            _check_namespaces(spec.linux.namespaces)
         return spec
 
     def to_json(self) -> dict[str, Any]:
         """The content of config.json."""
         return dict(fields.write(self))
+
+
+def _absolute(path: str, where: str) -> None:
+    if not path.startswith("/"):
+        raise SpecError(f"{where}: {path!r} is not an absolute path")
+
+
+def _check_namespaces(namespaces: tuple[Namespace, ...]) -> None:
+    seen = set()
+    for index, namespace in enumerate(namespaces):
+        where = f"config.linux.namespaces[{index}]"
+        if namespace.type not in NAMESPACES:
+            raise SpecError(f"{where}.type: {namespace.type!r} is none of {', '.join(NAMESPACES)}")
+        if namespace.type in seen:
+            raise SpecError(f"{where}.type: {namespace.type} was named before")
+        if namespace.path:
+            _absolute(namespace.path, f"{where}.path")
+        seen.add(namespace.type)
