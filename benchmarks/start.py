@@ -46,7 +46,7 @@ def main() -> None:
 def found(engine: Engine, place: Path) -> dict[str, Contender]:
     """Those contenders that this machine has."""
     environment = {**os.environ, "LABCONTAINER_ROOT": str(engine.root), "LABCONTAINER_RUN": str(engine.run)}
-    lab = [sys.executable, "-m", "labcontainer.cli", "run", "--rm", "-m", "64m", "--cpus", "0.5", "--pids-limit", "50"]
+    lab = [sys.executable, "-P", "-m", "labcontainer.cli", "run", "--rm", "-m", "64m", "--cpus", "0.5", "--pids-limit", "50"]
     contenders: dict[str, Contender] = {
         "fork + exec": lambda: subprocess.run(["true"], check=True),
         "engine API": lambda: engine.containers.run("lab/base", "true", remove=True, **LIMITS),
