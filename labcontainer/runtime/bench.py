@@ -75,7 +75,7 @@ class Bench:
         """
         if not contents:
             raise UsageError("contents", contents, "an overlay needs at least one layer below")
-        self.directory = directory.resolve()
+        self.directory = directory.absolute()
         self.calls: tuple[trace.Event, ...] = ()
         self._names = tuple(f"lower{number}" for number in range(1, len(contents) + 1))
         self._lock = threading.Lock()

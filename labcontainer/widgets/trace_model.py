@@ -204,5 +204,5 @@ def _summary(calls: Sequence[Call], lanes: Sequence[Lane], end_usec: float) -> s
         return "No calls were recorded"
     failed = sum(call.failed for call in calls)
     processes = f"{len(lanes)} process{'es' if len(lanes) > 1 else ''}"
-    text = f"{len(calls)} calls by {processes} in {duration(end_usec)}"
+    text = f"{len(calls)} call{'s' if len(calls) > 1 else ''} by {processes} in {duration(end_usec)}"
     return f"{text}, {failed} of them refused" if failed else text
