@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from labcontainer.errors import HostError
-from labcontainer.kernel import cgroup, file
+from labcontainer.kernel import cgroup, file, process
 from labcontainer.kernel.cgroup import Cgroup, DeviceRule, Limits
+from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.probe import remedy
 from labcontainer.kernel.probe.place import Place
 from labcontainer.kernel.probe.report import Status
@@ -35,7 +36,7 @@ def trials(place: Place) -> tuple[Trial, ...]:
         _limit("cpuset", "choice of CPUs", ("09",), Limits(cpuset_cpus=_first_cpu()), "cpuset_cpus", soft),
         _limit("io", "weight of disk I/O", ("09",), Limits(io_weight=50), "io_weight", soft),
         Trial("cgroup-pids", "limit on processes", ("09",), functools.partial(_in_group, _pids)),
-        Trial("cgroup-freezer", "pause (freezer)", ("07",), functools.partial(_in_group, _freeze)),
+        Trial("cgroup-freezer", "pause (freezer)", ("07",), functools.partial(_in_group, _freeze), soft),
         Trial("cgroup-devices", "which devices may be opened", ("10",), functools.partial(_in_group, _devices), soft),
         Trial("cgroup-kill", "killing a whole group at once", ("07", "09"), functools.partial(_in_group, _kill), soft),
         Trial("psi", "pressure: how long processes wait", ("08",), _pressure, soft, _mend_pressure),
@@ -130,11 +131,13 @@ def _kill(group: Cgroup) -> str:
         os.stat("cgroup.kill", dir_fd=fd)
     except FileNotFoundError:
         raise HostError("cgroup.kill", _KILL_REMEDY, "this Linux kernel's groups have no cgroup.kill") from None
-    child = start(signal.pause)
-    group.add(child.pid)
+    child = process.clone3(CloneFlag(0), cgroup=fd)
+    if child is None:
+        signal.pause()
+        os._exit(0)
     group.kill()
-    os.waitpid(child.pid, 0)
-    return "a write to cgroup.kill ended the process inside"
+    process.wait(child)
+    return "a process was born in a group, and a write to cgroup.kill ended it"
 
 
 _KILL_REMEDY = (

@@ -16,8 +16,8 @@ from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.kernel.probe import remedy, stand
 from labcontainer.kernel.probe.place import Place
-from labcontainer.kernel.probe.report import Status
-from labcontainer.kernel.probe.trial import STARTS_CONTAINERS, Outcome, Trial, apart
+from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
+from labcontainer.kernel.probe.trial import Outcome, Trial, apart
 
 _MOUNTS, _PROCESSES, _NET = CloneFlag.CLONE_NEWNS, CloneFlag.CLONE_NEWPID, CloneFlag.CLONE_NEWNET
 

@@ -10,8 +10,8 @@ from labcontainer.kernel import namespaces
 from labcontainer.kernel.namespaces import NAMESPACES
 from labcontainer.kernel.probe import remedy, stand
 from labcontainer.kernel.probe.place import Place
-from labcontainer.kernel.probe.report import Status
-from labcontainer.kernel.probe.trial import STARTS_CONTAINERS, Trial, apart
+from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
+from labcontainer.kernel.probe.trial import Trial, apart
 
 _TITLES = {
     "mnt": "mount namespace: a container's own file systems",

@@ -12,13 +12,14 @@ from labcontainer.kernel.capabilities import ALL, DOCKER_DEFAULT, Capability
 from labcontainer.kernel.libc import invoke
 from labcontainer.kernel.probe import remedy, stand
 from labcontainer.kernel.probe.place import Place
-from labcontainer.kernel.probe.report import Status
-from labcontainer.kernel.probe.trial import STARTS_CONTAINERS, Outcome, Trial
+from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
+from labcontainer.kernel.probe.trial import Outcome, Trial
 from labcontainer.kernel.process import Prctl
 
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 # What the engine itself does as root.
 _NEEDED = DOCKER_DEFAULT | {Capability.CAP_SYS_ADMIN, Capability.CAP_NET_ADMIN}
+_LIBSECCOMP = {"fedora": "libseccomp", "rhel": "libseccomp", "arch": "libseccomp", "alpine": "libseccomp"}
 _REFUSING = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [{"names": ["sched_yield"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EXDEV}],
@@ -50,7 +51,8 @@ def _capabilities(place: Place) -> str | Outcome:
         status = Status.NO if Capability.CAP_SYS_ADMIN in missing else Status.DEGRADED
         return Outcome(status, f"{names} not held by {place.user}", remedy.more_privilege(place))
     absent = ", ".join(sorted(capability.name for capability in ALL - held.effective))
-    return f"{len(held.effective)} of {len(ALL)} are held" + (f" (not {absent})" if absent else "")
+    where = "are held" if place.root else "are held inside a user namespace"
+    return f"{len(held.effective)} of {len(ALL)} {where}" + (f" (not {absent})" if absent else "")
 
 
 def _no_new_privs(place: Place) -> str:
@@ -60,8 +62,12 @@ def _no_new_privs(place: Place) -> str:
     return "a child set it, and /proc/self/status showed it"
 
 
-def _seccomp(place: Place) -> str:
-    program = seccomp.compile(_REFUSING)
+def _seccomp(place: Place) -> str | Outcome:
+    try:
+        program = seccomp.compile(_REFUSING)
+    except HostError as error:
+        mend = error.remedy if "pip" in error.remedy else remedy.package(place, "libseccomp2", **_LIBSECCOMP)
+        return Outcome(Status.NO, error.reason, mend)
     process.prctl(Prctl.PR_SET_NO_NEW_PRIVS, 1)
     seccomp.load(program)
     try:

@@ -11,8 +11,8 @@ from labcontainer.kernel import process
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.probe import remedy
 from labcontainer.kernel.probe.place import Place
-from labcontainer.kernel.probe.report import Status
-from labcontainer.kernel.probe.trial import STARTS_CONTAINERS, Trial, start
+from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
+from labcontainer.kernel.probe.trial import Trial, start
 
 
 def trials(place: Place) -> tuple[Trial, ...]:

@@ -38,7 +38,7 @@ def general(error: OSError, place: Place) -> str:
 
     See: man 7 capabilities, man 7 user_namespaces
     """
-    if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS):
+    if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EUSERS):
         return more_privilege(place)
     if error.errno == errno.ENOSYS and place.container:
         return _RUN_PRIVILEGED.get(place.container, "start this container without its seccomp filter")

@@ -10,6 +10,8 @@ from typing import Any
 from labcontainer.errors import NotFound
 
 LESSONS = tuple(f"{number:02}" for number in range(16))
+# A lesson that starts a container needs all that containers are made of; the other lessons need less.
+STARTS_CONTAINERS = ("01", "02", "06", "07", "08", "09", "10", "11", "12", "14", "15")
 
 
 class Status(enum.StrEnum):
@@ -26,6 +28,13 @@ class Mode(enum.StrEnum):
     ROOT = "root"
     RANGES = "rootless-ranges"
     SINGLE = "rootless-single"
+
+
+_AS = {
+    Mode.ROOT: "root",
+    Mode.RANGES: "an ordinary user with a range of ids",
+    Mode.SINGLE: "an ordinary user with a single id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,19 @@ class Report:
         """The lessons that run, but need something that works in part."""
         blocked = self.blocked()
         return tuple(lesson for lesson in self._lessons(Status.DEGRADED) if lesson not in blocked)
+
+    @property
+    def runs_containers(self) -> bool:
+        """Whether any lesson that starts containers can run."""
+        return not set(STARTS_CONTAINERS) <= set(self.blocked())
+
+    def summary(self) -> str:
+        """One line: ``this machine can run 15 of 16 lessons as root (not 08; in part: 09)``."""
+        blocked, limited = self.blocked(), self.limited()
+        notes = [f"not {', '.join(blocked)}"] if blocked else []
+        notes += [f"in part: {', '.join(limited)}"] if limited else []
+        text = f"this machine can run {len(LESSONS) - len(blocked)} of {len(LESSONS)} lessons as {_AS[self.mode]}"
+        return f"{text} ({'; '.join(notes)})" if notes else text
 
     def to_json(self) -> dict[str, Any]:
         """``{"host": {…}, "mode": "root", "findings": [{"id", "title", "status", "why", "remedy", "lessons"}]}``."""

@@ -10,8 +10,8 @@ from labcontainer.kernel import mount, namespaces, process, userns
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.probe import remedy, stand
 from labcontainer.kernel.probe.place import Place
-from labcontainer.kernel.probe.report import Status
-from labcontainer.kernel.probe.trial import STARTS_CONTAINERS, Outcome, Trial, start
+from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
+from labcontainer.kernel.probe.trial import Outcome, Trial, start
 from labcontainer.kernel.proc import IdRange
 from labcontainer.kernel.process import Prctl
 from labcontainer.kernel.userns import IdMaps
@@ -59,6 +59,7 @@ def _single(place: Place) -> str:
 
 
 def _unprivileged(place: Place) -> str:
+    uid = _NOBODY if place.root else os.geteuid()
     if place.root:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
@@ -69,7 +70,7 @@ def _unprivileged(place: Place) -> str:
     # AppArmor lets some systems' users make the namespace, and then refuses to them what it is good for.
     stand.private(CloneFlag.CLONE_NEWNS)
     mount.mount("none", "/", "tmpfs")
-    return f"user {_NOBODY if place.root else os.getuid()} became root inside and mounted a file system there"
+    return f"user {uid} became root inside and mounted a file system there"
 
 
 def _ranges(place: Place) -> str | Outcome:

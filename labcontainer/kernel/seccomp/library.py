@@ -139,6 +139,8 @@ def _above(lib: ModuleType, architecture: int, highest: int, rest: int) -> list[
 def _library() -> ModuleType:
     try:
         return importlib.import_module("pyseccomp")
+    except ModuleNotFoundError:
+        raise HostError("seccomp filters", "python -m pip install pyseccomp", "pyseccomp is not installed") from None
     except (ImportError, OSError, RuntimeError) as error:
         raise HostError(
             "seccomp filters",
