@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import nbformat
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+SOURCES = sorted((REPOSITORY / "labcontainer").rglob("*.py"))
+STARTED_BY_MAKE = {"jupyterlab", "ipykernel"}
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 
@@ -21,6 +26,13 @@ def test_conda_and_pip_install_the_same_packages() -> None:
     conda = {_split(entry) for entry in re.findall(r"^ +- ([\w-]+ *>=[\d.]+)$", environment, re.MULTILINE)}
     pip = {_split(entry) for entry in (*project["dependencies"], *project["optional-dependencies"]["test"])}
     assert conda == pip | {("python", project["requires-python"])}
+
+
+def test_the_packages_that_are_imported_are_the_ones_that_are_installed() -> None:
+    imported = {name.partition(".")[0].lower() for path in SOURCES for name in _imports(path)}
+    known = {*map(str.lower, sys.stdlib_module_names), "labcontainer", "_typeshed"}  # the last is mypy's own
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert imported - known == {_split(entry)[0] for entry in project["dependencies"]} - STARTED_BY_MAKE
 
 
 def test_the_licence_is_apache_2() -> None:
@@ -60,6 +72,16 @@ class TestNotebook:
 
     def test_shows_no_path_of_the_machine_on_which_it_was_made(self, path: Path) -> None:
         assert str(REPOSITORY) not in path.read_text()
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (name.value for name in node.args if isinstance(name, ast.Constant))
 
 
 def _split(requirement: str) -> tuple[str, str]:
