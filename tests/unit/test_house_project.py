@@ -81,7 +81,7 @@ def _imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (name.value for name in node.args if isinstance(name, ast.Constant))
+            yield from (str(name.value) for name in node.args if isinstance(name, ast.Constant))
 
 
 def _split(requirement: str) -> tuple[str, str]:
