@@ -14,6 +14,7 @@ from labcontainer.engine import config, names, options
 from labcontainer.engine.container import RECORD, Container, Record, read_record
 from labcontainer.engine.options import Command, Options
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
+from labcontainer.image.image import Image
 from labcontainer.kernel.cgroup import grace
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
@@ -81,17 +82,7 @@ class Containers:
         spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
         directory = self._engine.container_root / container_id
         with self._engine.locked():
-            record = Record(
-                id=container_id,
-                name=self._free_name(chosen.name),
-                image=image,
-                image_id=str(found.id),
-                command=config.arguments(found, chosen),
-                created_ns=time.time_ns(),
-                remove=chosen.remove,
-                labels=chosen.labels,
-            )
-            self._write(directory, record, spec)
+            self._write(directory, self._record(container_id, image, found, chosen), spec)
         request = Request(
             id=container_id,
             directory=str(directory),
@@ -145,6 +136,18 @@ class Containers:
             except (NotFound, SpecError):
                 continue  # removed while we looked, or half written by a killed engine: mend() takes it away
         return [container for _, container in sorted(found, key=lambda pair: -pair[0])]
+
+    def _record(self, container_id: str, reference: str, image: Image, chosen: Options) -> Record:
+        return Record(
+            id=container_id,
+            name=self._free_name(chosen.name),
+            image=reference,
+            image_id=str(image.id),
+            command=config.arguments(image, chosen),
+            created_ns=time.time_ns(),
+            remove=chosen.remove,
+            labels=chosen.labels,
+        )
 
     def _write(self, directory: Path, record: Record, spec: Any) -> None:
         for name in ("", "upper", "work", "rootfs"):

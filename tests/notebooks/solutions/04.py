@@ -1,0 +1,14 @@
+# cell: your-turn-change
+%%child --userns --give place
+import os
+from pathlib import Path
+from labcontainer.kernel import namespaces, overlay
+namespaces.unshare(namespaces.CloneFlag.CLONE_NEWNS)
+os.chdir(place)
+overlay.Overlay((Path("base"),), Path("upper"), Path("work"), userxattr=True).mount("merged")
+for name in ("issue", "hosts", "fstab"):
+    with open(f"merged/{name}", "a") as file:
+        file.write("mine\n")
+# cell: your-turn-forge
+for name in ("issue", "hosts", "fstab"):
+    os.mknod(lab.directory / "forged" / name, stat.S_IFCHR, os.makedev(0, 0))
