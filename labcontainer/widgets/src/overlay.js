@@ -55,7 +55,9 @@ function form({ draft, choose, send }) {
     draft[name] = event.target.value;
     event.target.form.querySelector(".lab-twin code").textContent = twin(draft);
   };
-  return h("form.lab-form", { onsubmit: submit },
+  // In a notebook's output JupyterLab cancels what Enter does in a form of its own accord.
+  const enter = (event) => event.key === "Enter" && event.target.matches("input") && (event.preventDefault(), event.currentTarget.requestSubmit());
+  return h("form.lab-form", { onsubmit: submit, onkeydown: enter },
     h("div.lab-verbs", { role: "group", "aria-label": "Command" },
       Object.entries(VERBS).map(([name, { label }]) => h("button.lab-button", {
         type: "button", "aria-pressed": String(name === draft.verb), "data-key": `verb ${name}`, onclick: () => choose({ verb: name }),
