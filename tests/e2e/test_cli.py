@@ -1,0 +1,83 @@
+"""``lab`` as a shell sees it: what it prints where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from labcontainer.engine import Engine
+
+
+class Lab(Protocol):
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def lab(engine: Engine) -> Iterator[Lab]:
+    places = {"LABCONTAINER_ROOT": str(engine.root), "LABCONTAINER_RUN": str(engine.run)}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "labcontainer.cli", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **places},
+            cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+
+    yield call
+    for container in engine.containers.list(all=True):
+        container.remove(force=True)
+
+
+def test_run_prints_what_the_command_prints_and_exits_as_it_does(lab: Lab) -> None:
+    done = lab("run", "--rm", "lab/base", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
+
+
+def test_a_container_goes_from_run_to_ps_to_rm(lab: Lab) -> None:
+    assert lab("run", "-d", "--name", "pet", "lab/base", "sh", "-c", "echo hello; sleep 60").returncode == 0
+    assert "pet" in lab("ps").stdout
+    assert json.loads(lab("inspect", "pet").stdout)[0]["State"]["Running"]
+    refused = lab("rm", "pet")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    assert lab("kill", "pet").returncode == 0
+    assert lab("wait", "pet").stdout == "137\n"
+    assert lab("logs", "pet").stdout == "hello\n"
+    assert lab("rm", "pet").returncode == 0
+    assert "pet" not in lab("ps", "-a").stdout
+
+
+def test_images_lists_the_starter_images(lab: Lab) -> None:
+    assert {"lab/base", "lab/python"} <= {line.split()[0] for line in lab("images").stdout.splitlines()}
+
+
+def test_explain_does_nothing(lab: Lab) -> None:
+    done = lab("explain", "run", "lab/base", "true")
+    assert (done.returncode, "pivot_root" in done.stdout) == (0, True)
+    assert lab("ps", "-aq").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "no/such-image", "true"), 125),
+        (("run", "-m", "1k", "lab/base", "true"), 125),
+        (("run", "-m", "lots", "lab/base", "true"), 125),
+        (("run", "--cpus", "4096", "lab/base", "true"), 125),
+        (("run", "--no-such-flag", "lab/base", "true"), 125),
+        (("run", "--rm", "lab/base", "no-such-command"), 127),
+        (("run", "--rm", "lab/base", "/etc/passwd"), 126),
+        (("logs", "nobody"), 1),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_an_exit_code(lab: Lab, words: tuple[str, ...], code: int) -> None:
+    done = lab(*words)
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
+    assert done.stderr.strip()
