@@ -29,4 +29,4 @@ def _move_to_where_we_are() -> None:
         found = host()
         mount = found.v1.get("pids")
         if mount is not None:
-            file.write(mount / found.own.get("pids", "/").lstrip("/") / "cgroup.procs", "0")
+            file.write(mount / str(found.own.get("pids", "/")).lstrip("/") / "cgroup.procs", "0")
