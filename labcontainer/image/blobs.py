@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from labcontainer.errors import DigestMismatch, NotFound, SpecError
 from labcontainer.oci.descriptor import Descriptor
@@ -78,7 +78,7 @@ class Blobs:
         """As `add`, but written piece by piece; what is in it when the block ends without error is kept."""
         with self._partial() as directory, tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
             try:
-                writer = Writer(file.file)
+                writer = Writer(cast(BinaryIO, file))
                 yield writer
                 if expected is not None and writer.digest != expected:
                     raise DigestMismatch(str(expected), str(writer.digest))

@@ -42,7 +42,7 @@ def read(path: Path) -> Elf | None:
     try:
         with open(path, "rb") as file:
             return _read(file)
-    except (OSError, struct.error, ValueError):
+    except (OSError, struct.error, ValueError, OverflowError):
         return None
 
 
@@ -76,7 +76,7 @@ def loadable_bytes(path: Path) -> int:
 
 def _header(file: BinaryIO) -> tuple[int, str, dict[str, int]]:
     start = file.read(64)
-    if start[:4] != _MAGIC or start[4] not in (1, 2) or start[5] not in (1, 2):
+    if len(start) < 52 or start[:4] != _MAGIC or start[4] not in (1, 2) or start[5] not in (1, 2):
         raise ValueError("not an ELF file")
     form, order = (32, 64)[start[4] - 1], "<>"[start[5] - 1]
     layout = "HHIQQQIHHH" if form == 64 else "HHIIIIIHHH"

@@ -52,6 +52,7 @@ class Snapshots:
             if not ours:
                 return
             try:
+                partial.chmod(0o755)  # the container's / where the layer says nothing else, whatever the umask is
                 with store.open_blob(layer.digest) as blob:
                     unpack.apply(blob, partial, diff_id=diff_id)
                 os.rename(partial, place)

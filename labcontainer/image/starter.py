@@ -69,7 +69,7 @@ def ensure(store: Store) -> None:
     missing = {name for name in (BASE, PYTHON) if not _has(store, name)}
     if not missing:
         return
-    tree = base_tree()
+    tree = base_tree(static_busybox())
     base = layer.write(tree, store)
     if BASE in missing:
         _add(store, BASE, [base], command="sh")
@@ -78,8 +78,8 @@ def ensure(store: Store) -> None:
         _add(store, PYTHON, [base, python], command="python3")
 
 
-def base_tree() -> Tree:
-    """What is in lab/base. Raises: HostError."""
+def base_tree(busybox: Path | None) -> Tree:
+    """What is in lab/base: that busybox, or without one the host's own programs. Raises: HostError."""
     tree = HostTree()
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64"):
         if os.path.islink(f"/{name}"):
@@ -88,12 +88,20 @@ def base_tree() -> Tree:
         tree.put(path, Directory(mode))
     for path, text in _FILES.items():
         tree.put(path, Content(text.encode()))
-    busybox = _static_busybox()
     if busybox:
         _add_busybox(tree, busybox)
     else:
         _add_tools(tree)
     return tree.entries
+
+
+def static_busybox() -> Path | None:
+    """The busybox on PATH, if it needs no libraries. See: https://busybox.net"""
+    found = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:{_SEARCH}")
+    header = elf.read(Path(found)) if found else None
+    if found is None or header is None or header.interpreter or header.needed:
+        return None
+    return Path(found)
 
 
 def _has(store: Store, name: str) -> bool:
@@ -119,14 +127,6 @@ def _add(store: Store, name: str, layers: Sequence[Layer], *, command: str) -> I
         history=tuple(History(_EPOCH, f"labcontainer starter: {text}") for text in made[: len(layers)]),
     )
     return store.add_image(config, [one.descriptor for one in layers], tag=name)
-
-
-def _static_busybox() -> Path | None:
-    found = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:{_SEARCH}")
-    header = elf.read(Path(found)) if found else None
-    if found is None or header is None or header.interpreter or header.needed:
-        return None
-    return Path(found)
 
 
 def _add_busybox(tree: HostTree, busybox: Path) -> None:

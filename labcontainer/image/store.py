@@ -128,7 +128,7 @@ class Store:
 
     def _image(self, descriptor: Descriptor, tags: tuple[str, ...]) -> Image:
         if descriptor.digest not in self._images:
-            self._images[descriptor.digest] = self._read_image(descriptor)
+            self._images[descriptor.digest] = self._read_image(_without_name(descriptor))
         return replace(self._images[descriptor.digest], tags=tags)
 
     def _read_image(self, descriptor: Descriptor, depth: int = 0) -> Image:

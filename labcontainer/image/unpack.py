@@ -166,9 +166,12 @@ class _Target:
             raise UnsafeLayer(member.name, f"its type {member.type!r} is unknown")
 
     def _link(self, member: tarfile.TarInfo, parent: int, name: str) -> None:
-        target = split(member.linkname)
+        try:
+            target = split(member.linkname)
+        except UnsafeLayer:
+            target = ()
         if not target:
-            raise UnsafeLayer(member.name, "a hard link to the root")
+            raise UnsafeLayer(member.name, f"a hard link to {member.linkname!r}, which is no entry of a layer")
         with self._opened(target[:-1]) as directory:
             status = os.stat(target[-1], dir_fd=directory, follow_symlinks=False)
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
@@ -190,7 +193,8 @@ class _Target:
         if status is not None and stat.S_ISDIR(status.st_mode):
             return
         _clear(parent, name)
-        os.mkdir(name, 0o700, dir_fd=parent)
+        os.mkdir(name, dir_fd=parent)
+        os.chmod(name, 0o755, dir_fd=parent)  # whatever the umask is; `finish` sets what the layer says
         if status is not None and overlay.is_whiteout(status):
             self._hide_below(parent, name)
 
@@ -248,10 +252,13 @@ class _Target:
         try:
             fd = self._open(parts)
         except KernelError as error:
-            if error.errno != errno.ENOENT or not parts:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) or not parts:
                 raise
             with self._directory(parts[:-1]) as parent:
-                os.mkdir(parts[-1], 0o755, dir_fd=parent)
+                status = _status(parent, parts[-1])
+                if status is not None and not overlay.is_whiteout(status):
+                    raise  # a file, or a link that leads nowhere
+                self._add_directory(parent, parts[-1])
             fd = self._open(parts)
         try:
             yield fd

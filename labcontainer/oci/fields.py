@@ -23,7 +23,8 @@ from labcontainer.oci.digest import Digest
 T = TypeVar("T", bound=object)
 _MISSING = object()
 # JSON that the dataclass keeps as it is (a seccomp policy has hundreds of names): nothing in it needs converting.
-_PLAIN = (str, int, bool, Mapping[str, Any], Mapping[str, Any] | None, tuple[str, ...], Mapping[str, str])
+_PLAIN = (str, int, bool, Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, str])
+_STRINGS = tuple[str, ...]
 
 
 def read(cls: type[T], value: object, path: str) -> T:
@@ -54,7 +55,7 @@ def write(value: object) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, name), hint, required) for name, key, hint, required in _shape(type(value)))
         return {
-            key: item if hint in _PLAIN else write(item)
+            key: item if hint in _PLAIN else list(item) if hint == _STRINGS else write(item)
             for key, item, hint, required in pairs
             if required or _worth_writing(item)
         }
