@@ -74,14 +74,8 @@ def start(
     Raises: TypeError where something given is not JSON.
     """
     name = _cell_name(source)
-    request = {
-        "source": source,
-        "name": name,
-        "keep": bool(keep),
-        "userns": userns,
-        "trace": traced,
-        "given": given or {},
-    }
+    wishes = {"keep": bool(keep), "userns": userns, "trace": traced}
+    request = {"source": source, "name": name, "given": given or {}, **wishes}
     line = json.dumps(request, default=_child_as_json).encode() + b"\n"
     # A trace shows the line that made a call: here, too, the cell can then be found under its name.
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
