@@ -34,7 +34,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rounds", nargs="?", type=int, default=25)
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="lab-bench-") as place, Engine(Path(place) / "r", Path(place) / "s") as engine:
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-bench-") as place,
+        Engine(Path(place) / "r", Path(place) / "s") as engine,
+    ):
         engine.containers.run("lab/base", "true", remove=True)
         contenders = found(engine, Path(place))
         times = measure(contenders, rounds)
@@ -46,7 +49,20 @@ def main() -> None:
 def found(engine: Engine, place: Path) -> dict[str, Contender]:
     """Those contenders that this machine has."""
     environment = {**os.environ, "LABCONTAINER_ROOT": str(engine.root), "LABCONTAINER_RUN": str(engine.run)}
-    lab = [sys.executable, "-P", "-m", "labcontainer.cli", "run", "--rm", "-m", "64m", "--cpus", "0.5", "--pids-limit", "50"]
+    lab = [
+        sys.executable,
+        "-P",
+        "-m",
+        "labcontainer.cli",
+        "run",
+        "--rm",
+        "-m",
+        "64m",
+        "--cpus",
+        "0.5",
+        "--pids-limit",
+        "50",
+    ]
     contenders: dict[str, Contender] = {
         "fork + exec": lambda: subprocess.run(["true"], check=True),
         "engine API": lambda: engine.containers.run("lab/base", "true", remove=True, **LIMITS),
@@ -138,11 +154,11 @@ def monitor_pss_bytes(engine: Engine) -> float:
     """The median PSS of ten monitors that share their zygote's pages."""
     containers = [engine.containers.run("lab/base", ["sleep", "60"], detach=True, remove=True) for _ in range(10)]
     try:
-        monitors = [container.state.monitor for container in containers]  # type: ignore[union-attr]
+        monitors = [container.state.monitor for container in containers]
         return statistics.median(proc.memory_pss_bytes(monitor.pid) for monitor in monitors if monitor)
     finally:
         for container in containers:
-            container.remove(force=True)  # type: ignore[union-attr]
+            container.remove(force=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from labcontainer.engine import config, names, options
 from labcontainer.engine.container import RECORD, Container, Record, read_record
@@ -31,6 +31,12 @@ class Containers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @overload
+    def run(self, image: str, command: Command = None, *, detach: Literal[True], **settings: Any) -> Container: ...
+
+    @overload
+    def run(self, image: str, command: Command = None, *, detach: Literal[False] = False, **settings: Any) -> bytes: ...
 
     def run(self, image: str, command: Command = None, *, detach: bool = False, **settings: Any) -> bytes | Container:
         """Create a container, start it, and wait for it; returns what it wrote to stdout.
