@@ -53,8 +53,8 @@ student:x:1000:1000:student:/home/student:/bin/sh
     "etc/os-release": 'NAME="labcontainer"\nID=labcontainer\nPRETTY_NAME="labcontainer starter image"\n',
 }
 _DIRECTORIES = {
-    "dev": 0o755, "home/student": 0o755, "mnt": 0o755, "opt": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755,
-    "srv": 0o755, "sys": 0o555, "tmp": 0o1777, "usr/bin": 0o755, "usr/local/bin": 0o755, "var/log": 0o755,
+    "dev": 0o755, "home/student": 0o755, "mnt": 0o755, "opt": 0o755, "proc": 0o755, "root": 0o700, "run": 0o755,
+    "srv": 0o755, "sys": 0o755, "tmp": 0o1777, "usr/bin": 0o755, "usr/local/bin": 0o755, "var/log": 0o755,
     "var/tmp": 0o1777,
 }  # fmt: skip
 
