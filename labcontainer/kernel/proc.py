@@ -38,12 +38,15 @@ class IdRange:
     length: int
 
 
-def mountinfo(pid: int | str = "self") -> tuple[Mount, ...]:
+def mountinfo(pid: int | str = "self", filesystemtype: str = "") -> tuple[Mount, ...]:
     """The mounts of `pid`'s mount namespace, in the order in which they were made.
+
+    Only those whose file system's type begins with `filesystemtype` are taken apart: a machine may have thousands.
 
     Raises: KernelError where the process is gone. See: man 5 proc (/proc/pid/mountinfo)
     """
-    return tuple(_mount(line) for line in file.read(f"/proc/{pid}/mountinfo").splitlines())
+    lines = file.read(f"/proc/{pid}/mountinfo").splitlines()
+    return tuple(_mount(line) for line in lines if f" - {filesystemtype}" in line)
 
 
 def status(pid: int | str = "self") -> dict[str, str]:

@@ -7,11 +7,32 @@
 
 On a hybrid host the limits are version 1's (that is where the controllers are), and killing and freezing are
 version 2's. Lessons 08 and 09 teach it.
+
+    host.py         which hierarchies there are, read from /proc       limits.py   limits as data, and conversions
+    delegation.py   where this user may make cgroups                   check.py    limits that make no sense
+    group.py        one cgroup: the interface                          usage.py    usage, events and pressure
+    v1.py, v2.py    the files of either version                        devices.py  version 2's device program
+    subtree.py      version 2's controllers, level by level            tree.py     directories, nested ones too
 """
 
+from labcontainer.kernel.cgroup.check import Machine, check, machine
 from labcontainer.kernel.cgroup.group import Cgroup, create, open  # noqa: A004  one says cgroup.open
 from labcontainer.kernel.cgroup.host import Host, host
 from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
-from labcontainer.kernel.cgroup.usage import Events, Usage
+from labcontainer.kernel.cgroup.usage import Events, Pressure, Usage
 
-__all__ = ["Cgroup", "DeviceRule", "Events", "Host", "Limits", "Usage", "create", "host", "open"]
+__all__ = [
+    "Cgroup",
+    "DeviceRule",
+    "Events",
+    "Host",
+    "Limits",
+    "Machine",
+    "Pressure",
+    "Usage",
+    "check",
+    "create",
+    "host",
+    "machine",
+    "open",
+]

@@ -2,8 +2,13 @@
 
     r2 = type, r3 = access, r4 = major, r5 = minor       read from the context
     for each rule, the last one first:
-        if type, access, major, minor match: return allow
+        if type, major, minor match:
+            deny:   if r3 has any of the rule's access: return 0
+            allow:  take the rule's access out of r3; if nothing is left: return 1
     return 0
+
+So for each kind of access alone the last rule that matches decides, as in version 1: reading by one rule and writing
+by another are together the right to open for both.
 
 See: https://docs.kernel.org/admin-guide/cgroup-v2.html#device-controller
 """
@@ -15,21 +20,36 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from labcontainer.kernel.cgroup.limits import DeviceRule
+from labcontainer.kernel import proc
+from labcontainer.kernel.cgroup.limits import DeviceRule, deciding
 from labcontainer.kernel.libc import buffer, invoke, pointer_to
+from labcontainer.kernel.proc import IdRange
 
 # linux/bpf.h
 _BPF_PROG_LOAD, _BPF_PROG_ATTACH = 5, 8
 _BPF_PROG_TYPE_CGROUP_DEVICE, _BPF_CGROUP_DEVICE = 15, 6
+# Programs of cgroups above and below are asked as well, and each of them must allow.
 _BPF_F_ALLOW_MULTI = 2
 _TYPES = {"b": 1, "c": 2}
 _ACCESS = {"m": 1, "r": 2, "w": 4}
+_ALL = 7
 _LOAD32, _MOV32_IMM, _MOV32_REG, _AND32_IMM, _RSH32_IMM = 0x61, 0xB4, 0xBC, 0x54, 0x74
-_JNE_IMM, _EXIT = 0x55, 0x95
+_JEQ_IMM, _JNE_IMM, _EXIT = 0x15, 0x55, 0x95
+_EVERY_ID = (IdRange(0, 0, 0xFFFFFFFF),)
+
+
+def may_rule() -> bool:
+    """Whether this process may say which devices a cgroup opens: root may, but not the root of a user namespace.
+
+    Nothing is lost without: whoever has no more than that cannot make a device at all.
+
+    See: man 7 user_namespaces, man 7 capabilities (CAP_BPF)
+    """
+    return os.geteuid() == 0 and proc.id_map() == _EVERY_ID
 
 
 def program(rules: Sequence[DeviceRule]) -> bytes:
-    """The rules as BPF instructions; the last rule that matches decides, as in version 1.
+    """The rules as BPF instructions.
 
     See: https://docs.kernel.org/bpf/standardization/instruction-set.html
     """
@@ -41,13 +61,17 @@ def program(rules: Sequence[DeviceRule]) -> bytes:
         _instruction(_LOAD32, 4, 1, 4, 0),  # r4 = ctx->major
         _instruction(_LOAD32, 5, 1, 8, 0),  # r5 = ctx->minor
     ]
-    for rule in reversed(rules):
+    # What no rule can reach is left out: the verifier refuses a program with instructions that never run.
+    first, *rest = deciding(rules)
+    for rule in reversed(rest):
         code += _rule(rule)
-    return b"".join([*code, _instruction(_MOV32_IMM, 0, 0, 0, 0), _instruction(_EXIT)])
+    return b"".join([*code, *_answer(allow=first.allow)])
 
 
 def attach(directory: Path, rules: Sequence[DeviceRule]) -> None:
     """Load the program and attach it to the cgroup `directory`; it goes with the cgroup.
+
+    Attached to a cgroup that has one, it narrows what that allows.
 
     Needs: CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN. Raises: KernelError. See: man 2 bpf
     """
@@ -66,22 +90,28 @@ def attach(directory: Path, rules: Sequence[DeviceRule]) -> None:
 
 
 def _rule(rule: DeviceRule) -> list[bytes]:
-    tests: list[bytes] = []
-    answer = [_instruction(_MOV32_IMM, 0, 0, 0, int(rule.allow)), _instruction(_EXIT)]
-    access = sum(_ACCESS[letter] for letter in rule.access)
-    conditions: list[list[tuple[int, int, int, int]]] = []
+    access = sum(_ACCESS[letter] for letter in set(rule.access))
+    # (opcode, register, source, value); every jump leads behind the answer, to the rule before.
+    steps: list[tuple[int, int, int, int]] = []
     if rule.type in _TYPES:
-        conditions.append([(_JNE_IMM, 2, 0, _TYPES[rule.type])])
-    if access != 7:  # every bit that is asked for must be one of the rule's: (r3 & ~access) == 0
-        conditions.append([(_MOV32_REG, 0, 3, 0), (_AND32_IMM, 0, 0, 7 & ~access), (_JNE_IMM, 0, 0, 0)])
+        steps.append((_JNE_IMM, 2, 0, _TYPES[rule.type]))
     for register, number in ((4, rule.major), (5, rule.minor)):
         if number is not None:
-            conditions.append([(_JNE_IMM, register, 0, number)])
-    flat = [step for condition in conditions for step in condition]
-    for position, (opcode, target, source, value) in enumerate(flat):
-        jump = len(flat) - position - 1 + len(answer) if opcode == _JNE_IMM else 0
-        tests.append(_instruction(opcode, target, source, jump, value))
-    return tests + answer
+            steps.append((_JNE_IMM, register, 0, number))
+    if access != _ALL and rule.allow:
+        steps += [(_AND32_IMM, 3, 0, _ALL & ~access), (_JNE_IMM, 3, 0, 0)]
+    elif access != _ALL:
+        steps += [(_MOV32_REG, 0, 3, 0), (_AND32_IMM, 0, 0, access), (_JEQ_IMM, 0, 0, 0)]
+    answer = _answer(allow=rule.allow)
+    code = []
+    for position, (opcode, register, source, value) in enumerate(steps):
+        jump = len(steps) - position - 1 + len(answer) if opcode in (_JEQ_IMM, _JNE_IMM) else 0
+        code.append(_instruction(opcode, register, source, jump, value))
+    return code + answer
+
+
+def _answer(*, allow: bool) -> list[bytes]:
+    return [_instruction(_MOV32_IMM, 0, 0, 0, int(allow)), _instruction(_EXIT)]
 
 
 def _instruction(opcode: int, target: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:

@@ -1,7 +1,7 @@
 """Version 1's waiting time, begun early.
 
-Attaching a process takes a lock that every fork and exit on the machine holds for reading. After a pause the writer must
-wait for a grace period of RCU, 8 ms and more, before readers respect it; for some 20 ms afterwards further writers need not.
+Attaching a process takes a lock that every fork and exit on the machine holds for reading. After a pause the writer
+must wait for a grace period of RCU, 8 ms and more; for some 20 ms afterwards further writers need not.
 So a client that is about to ask for a container moves itself to where it is already: nothing changes, and by the time
 the container's init is attached the wait is over.
 """
@@ -27,6 +27,5 @@ def begin() -> None:
 def _move_to_where_we_are() -> None:
     with contextlib.suppress(KernelError), trace.step("grace period", "the wait for version 1's lock is begun early"):
         found = host()
-        mount = found.v1.get("pids")
-        if mount is not None:
-            file.write(mount / str(found.own.get("pids", "/")).lstrip("/") / "cgroup.procs", "0")
+        if "pids" in found.mounts:
+            file.write(found.own("pids") / "cgroup.procs", "0")

@@ -1,28 +1,41 @@
-"""One cgroup, whichever versions it is made of."""
+"""One cgroup, whichever versions it is made of.
+
+create ─▶ set(limits) ─▶ clone3(…, cgroup=directory_fd()) ─▶ enter, or add(pid) ─▶ … ─▶ kill ─▶ remove
+                                                                   freeze ⇄ thaw
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Protocol
 
 from labcontainer.errors import KernelError, UsageError
 from labcontainer.kernel import file
 from labcontainer.kernel.cgroup import host as hosts
+from labcontainer.kernel.cgroup import tree, usage, v1, v2
 from labcontainer.kernel.cgroup.limits import Limits
-from labcontainer.kernel.cgroup.usage import Events, Usage
-
-_REMOVE_TRIES = 200
-_REMOVE_PAUSE_S = 0.002
+from labcontainer.kernel.cgroup.usage import Events, Pressure, Usage
 
 
 class Controllers(Protocol):
     """What differs between the versions: `v1.Controllers` and `v2.Controllers`."""
 
-    directories: tuple[Path, ...]
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """The directories beside version 2's."""
+        ...
+
+    def make(self) -> None:
+        """Make what a new cgroup needs."""
+        ...
+
+    def find(self) -> None:
+        """Take up what was made before."""
+        ...
 
     def set(self, limits: Limits) -> None:
         """Write the limits."""
@@ -41,7 +54,7 @@ class Controllers(Protocol):
         ...
 
     def freeze(self, wanted: bool) -> None:
-        """Stop every process, or let them go on."""
+        """Begin to stop every process, or let them go on."""
         ...
 
     def frozen(self) -> bool:
@@ -56,13 +69,30 @@ class Cgroup:
         self.name = name
         self._controllers = controllers
         self._unified = unified
-        self.directories = controllers.directories + ((unified,) if unified else ())
         self._fd: int | None = None
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Where the Linux kernel shows it: one directory in version 2, one for each controller in use in version 1.
+
+        See: man 7 cgroups
+        """
+        return self._controllers.directories + ((self._unified,) if self._unified else ())
+
+    def make(self) -> None:
+        """Make the directories. Raises: KernelError. See: man 7 cgroups"""
+        self._controllers.make()
+        if self._unified:
+            tree.make(self._unified)
 
     def set(self, limits: Limits) -> None:
         """Write `limits`; what is None stays. Raises: KernelError, HostError (no such controller).
         See: man 7 cgroups"""
+        before = self.directories
         self._controllers.set(limits)
+        for joined in (directory for directory in self.directories if directory not in before):
+            for pid in tree.processes(before[0]) if before else ():
+                file.write(joined / "cgroup.procs", str(pid))
 
     def limits(self) -> Limits:
         """The limits as the Linux kernel has them. Raises: KernelError. See: man 7 cgroups"""
@@ -76,15 +106,19 @@ class Cgroup:
         """How often limits were met. Raises: KernelError. See: man 7 cgroups"""
         return self._controllers.events()
 
-    def add(self, pid: int) -> None:
-        """Move process `pid` in; where it was born there by `directory_fd`, only the controllers of version 1 are left.
+    def pressure(self, resource: str) -> Pressure | None:
+        """How long processes waited for ``memory``, ``cpu`` or ``io``; None where the host does not measure it.
 
-        Raises: KernelError (ESRCH, EACCES). See: man 7 cgroups
+        See: https://docs.kernel.org/accounting/psi.html
         """
-        born_inside = self._unified if self._fd is not None else None
-        for directory in self.directories:
-            if directory != born_inside:
-                file.write(directory / "cgroup.procs", str(pid))
+        if self._unified is None:
+            return None
+        try:
+            return usage.pressure(file.read(self._unified / f"{resource}.pressure"))
+        except KernelError as error:
+            if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+                return None
+            raise
 
     def directory_fd(self) -> int | None:
         """A descriptor for clone3's CLONE_INTO_CGROUP, where version 2 is there. See: man 2 clone"""
@@ -92,20 +126,39 @@ class Cgroup:
             self._fd = os.open(self._unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self._fd
 
+    def add(self, pid: int) -> None:
+        """Move process `pid` in; where it was born there by `directory_fd`, only the controllers of version 1 are left.
+
+        On version 1 this may wait for 10 ms and more: see `enter`.
+
+        Raises: KernelError (ESRCH, EACCES). See: man 7 cgroups
+        """
+        for directory in self._to_join():
+            file.write(directory / "cgroup.procs", str(pid))
+
+    def enter(self) -> None:
+        """Move the calling process in, which has one thread; as for `add`, but nothing has to be waited for.
+
+        To move a process whole, the Linux kernel stops every fork and exit on the machine, which takes a grace period
+        of RCU: 10 ms and more. A thread that moves itself and no other needs no such lock, and a process with one
+        thread is moved by that.
+
+        Raises: KernelError (EACCES). See: man 7 cgroups (tasks), kernel/cgroup/cgroup.c cgroup_procs_write_start
+        """
+        for directory in self._to_join():
+            whole = directory == self._unified  # version 2 moves single threads only inside of a threaded subtree
+            file.write(directory / ("cgroup.procs" if whole else "tasks"), "0")
+
     def pids(self) -> tuple[int, ...]:
         """The processes inside, those of nested cgroups too. Raises: KernelError. See: man 7 cgroups"""
-        return tuple(sorted({pid for top in self.directories for place in _tree(top) for pid in _procs(place)}))
-
-    def pressure(self, resource: str) -> str | None:
-        """``memory``, ``cpu`` or ``io`` pressure as the file has it; None where the host does not measure it.
-
-        See: https://docs.kernel.org/accounting/psi.html
-        """
-        path = self._unified / f"{resource}.pressure" if self._unified else None
-        return file.read(path) if path and path.exists() else None
+        directories = self.directories
+        return tuple(sorted(tree.processes(directories[-1]))) if directories else ()
 
     def freeze(self) -> None:
-        """Stop every process inside and wait until they stand. Raises: KernelError. See: man 7 cgroups (freezer)"""
+        """Stop every process inside and wait until they stand.
+
+        Raises: KernelError (ETIMEDOUT: one is in a sleep that nothing interrupts). See: man 7 cgroups (freezer)
+        """
         self._freeze(True)
 
     def thaw(self) -> None:
@@ -115,26 +168,21 @@ class Cgroup:
     @property
     def frozen(self) -> bool:
         """Whether every process inside is stopped. Raises: KernelError. See: man 7 cgroups (freezer)"""
-        return self._controllers.frozen()
+        return v2.is_frozen(self._unified) if self._unified else self._controllers.frozen()
 
     def kill(self) -> None:
         """Kill every process inside, forks that happen meanwhile too; an empty or missing cgroup is well.
 
         See: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files (cgroup.kill)
         """
-        if self._unified and (self._unified / "cgroup.kill").exists():
-            file.write(self._unified / "cgroup.kill", "1")
-            return
-        for _ in range(_REMOVE_TRIES):
-            inside = self.pids()
-            if not inside:
+        if self._unified:
+            try:
+                file.write(self._unified / "cgroup.kill", "1")
                 return
-            for pid in inside:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            time.sleep(_REMOVE_PAUSE_S)
+            except KernelError as error:
+                if error.errno != errno.ENOENT:  # before Linux 5.14, or already removed
+                    raise
+        self._kill_each()
 
     def remove(self) -> None:
         """Remove the cgroup and those nested in it, waiting for processes that are just dying.
@@ -144,16 +192,37 @@ class Cgroup:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-        for top in self.directories:
-            for place in reversed(_tree(top)):
-                _rmdir(place)
+        for directory in self.directories:
+            tree.remove(directory)
+
+    def _to_join(self) -> tuple[Path, ...]:
+        born_inside = self._unified if self._fd is not None else None
+        return tuple(directory for directory in self.directories if directory != born_inside)
+
+    def _kill_each(self) -> None:
+        # Frozen, nobody forks while we go through the list; version 1 lets the frozen die only once they are thawed.
+        with contextlib.suppress(KernelError):
+            self.freeze()
+        self._signal_each()
+        with contextlib.suppress(KernelError):
+            self.thaw()
+        tree.until(lambda: not self._signal_each())
+
+    def _signal_each(self) -> bool:
+        inside = self.pids()
+        for pid in inside:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(inside)
 
     def _freeze(self, wanted: bool) -> None:
-        self._controllers.freeze(wanted)
-        for _ in range(_REMOVE_TRIES):
-            if self.frozen is wanted:
-                return
-            time.sleep(_REMOVE_PAUSE_S)
+        if self._unified:
+            file.write(self._unified / "cgroup.freeze", "1" if wanted else "0")
+        else:
+            self._controllers.freeze(wanted)
+        if not tree.until(lambda: self.frozen is wanted):
+            state = "stand still" if wanted else "go on"
+            raise KernelError(errno.ETIMEDOUT, f"freeze(cgroup={self.name!r})", f"not every process would {state}")
 
 
 def create(name: str) -> Cgroup:
@@ -163,63 +232,23 @@ def create(name: str) -> Cgroup:
     See: man 7 cgroups
     """
     group = _named(name)
-    for directory in group.directories:
-        _make(directory)
+    group.make()
     return group
 
 
 def open(name: str) -> Cgroup:
     """The cgroup `name`, made before. Raises: HostError, UsageError. See: man 7 cgroups"""
-    return _named(name)
+    group = _named(name)
+    group._controllers.find()
+    return group
 
 
 def _named(name: str) -> Cgroup:
-    from labcontainer.kernel.cgroup import v1, v2
-
     if not name or "/" in name or name in (".", ".."):
         raise UsageError("cgroup", name, "it must be one directory's name")
-    found = hosts.host()
-    bases = found.bases()
-    unified = bases.pop("", None)
+    bases = hosts.host().bases()
+    unified = bases.pop("") / name if "" in bases else None
     if bases:
-        places = {controller: base / name for controller, base in bases.items()}
-        return Cgroup(name, v1.Controllers(places), unified / name if unified else None)
-    assert unified is not None
-    v2.enable_controllers(unified, found.v2 or unified)
-    return Cgroup(name, v2.Controllers(unified / name), unified / name)
-
-
-def _make(directory: Path) -> None:
-    try:
-        file.mkdir(directory)
-    except KernelError as error:
-        if error.errno == errno.ENOENT:
-            _make(directory.parent)
-            file.mkdir(directory)
-        elif error.errno != errno.EEXIST:
-            raise
-
-
-def _rmdir(directory: Path) -> None:
-    for attempt in range(_REMOVE_TRIES):
-        try:
-            file.rmdir(directory)
-            return
-        except KernelError as error:
-            if error.errno == errno.ENOENT:
-                return
-            if error.errno != errno.EBUSY or attempt == _REMOVE_TRIES - 1:
-                raise
-            time.sleep(_REMOVE_PAUSE_S)
-
-
-def _tree(top: Path) -> list[Path]:
-    """`top` and every cgroup below it, parents first."""
-    return [Path(place) for place, _, _ in os.walk(top)]
-
-
-def _procs(place: Path) -> list[int]:
-    try:
-        return [int(line) for line in file.read(place / "cgroup.procs").split()]
-    except KernelError:
-        return []  # removed meanwhile
+        return Cgroup(name, v1.Controllers({key: base / name for key, base in bases.items()}, unified), unified)
+    assert unified is not None  # bases() raises where there is nothing
+    return Cgroup(name, v2.Controllers(unified, top=unified.parent.parent), unified)

@@ -1,69 +1,72 @@
-"""Which cgroups this machine has, and where this user may make some. Everything is read from /proc, nothing guessed."""
+"""Which cgroups this machine has. Everything is read from /proc, nothing is guessed from paths.
+
+    31 23 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory     version 1: a hierarchy for some controllers
+    32 23 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw         version 2: one for everything
+
+A mount may show a part of its hierarchy only (its fourth field, inside a container); /proc/self/cgroup counts from the
+hierarchy's root, or from that of our cgroup namespace.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from labcontainer.errors import HostError
 from labcontainer.kernel import file, proc
+from labcontainer.kernel.cgroup import delegation
+from labcontainer.kernel.proc import Mount
 
-NAME = "labcontainer"
 # Version 1's controllers that a container needs.
 V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices", "freezer")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The cgroup hierarchies in sight: version 1's mount points by controller, version 2's mount point."""
+    """The cgroup hierarchies in sight: `mounts` by controller, version 2's under ``""``.
 
-    v1: Mapping[str, Path]
-    v2: Path | None
-    v2_controllers: frozenset[str]
-    own: Mapping[str, str]
+    `paths` says where this process stands in each, as /proc/self/cgroup has it.
+    """
+
+    mounts: Mapping[str, Mount]
+    paths: Mapping[str, str]
 
     @property
     def version(self) -> str:
         """``v1``, ``v2`` or ``hybrid``. See: man 7 cgroups"""
-        if not self.v1:
-            return "v2"
-        return "hybrid" if self.v2 else "v1"
+        if "" not in self.mounts:
+            return "v1"
+        return "hybrid" if len(self.mounts) > 1 else "v2"
+
+    @property
+    def v2(self) -> Path | None:
+        """Where version 2 is mounted. See: man 7 cgroups"""
+        return Path(self.mounts[""].target) if "" in self.mounts else None
 
     @property
     def controllers(self) -> frozenset[str]:
-        """The controllers that can hold a limit here. See: man 7 cgroups"""
-        return frozenset(self.v1) if self.v1 else self.v2_controllers
+        """The controllers that can hold a limit here: version 1's where there are any. See: man 7 cgroups"""
+        if self.version == "v2":
+            return frozenset(file.read(f"{self.mounts[''].target}/cgroup.controllers").split())
+        return frozenset(self.mounts) - {""}
+
+    def own(self, controller: str) -> Path:
+        """The directory in which this process stands. See: man 7 cgroups (/proc/pid/cgroup)"""
+        return place(self.mounts[controller], self.paths.get(controller, "/"))
 
     def bases(self) -> dict[str, Path]:
         """Where this user's containers go: a directory for each version 1 controller, and ``""`` for version 2.
 
         Raises: HostError with the command that delegates one. See: https://systemd.io/CGROUP_DELEGATION/
         """
-        found = {name: _base(mount, self.own.get(name, "/")) for name, mount in self.v1.items()}
-        if self.v2:
-            found[""] = _base(self.v2, self.own.get("", "/"))
-        if os.geteuid() == 0:
-            return found
-        usable = {name: base for name, base in found.items() if _writable(base)}
-        missing = {"memory", "cpu", "pids"} - set(usable) if self.v1 else {""} - set(usable)
-        if missing:
-            raise HostError("resource limits for an ordinary user", self._remedy(), "no cgroup is delegated to it")
-        return usable
+        tops = {controller: mount.target for controller, mount in self.mounts.items()}
+        return delegation.bases(tops, self.own)
 
     def writable_base(self) -> Path:
         """One directory under which cgroups can be made. Raises: HostError. See: man 7 cgroups"""
         bases = self.bases()
         return bases.get("", next(iter(bases.values())))
-
-    def _remedy(self) -> str:
-        user = os.geteuid()
-        if not self.v1:
-            return "systemd-run --user --scope -p Delegate=yes bash, and start from that shell"
-        names = ",".join(sorted(mount.name for mount in set(self.v1.values())))
-        make = f"mkdir -p $c/{NAME}-{user} && chown -R {user} $c/{NAME}-{user}"
-        return f"sudo bash -c 'for c in /sys/fs/cgroup/{{{names}}}; do {make}; done'"
 
 
 def host() -> Host:
@@ -71,38 +74,32 @@ def host() -> Host:
 
     Raises: HostError where no cgroup file system is mounted. See: man 7 cgroups, man 5 proc
     """
-    v1: dict[str, Path] = {}
-    v2: Path | None = None
-    for mount in proc.mountinfo():
-        if mount.filesystemtype == "cgroup2" and v2 is None:
-            v2 = Path(mount.target)
-        elif mount.filesystemtype == "cgroup":
-            for name in V1_CONTROLLERS:
-                if name in mount.super_options:
-                    v1.setdefault(name, Path(mount.target))
-    if not v1 and v2 is None:
+    mounts: dict[str, Mount] = {}
+    for mount in proc.mountinfo(filesystemtype="cgroup"):
+        if mount.filesystemtype == "cgroup2":
+            mounts.setdefault("", mount)
+        for name in V1_CONTROLLERS:
+            if name in mount.super_options:
+                mounts.setdefault(name, mount)
+    if not mounts:
         raise HostError("cgroups", "sudo mount -t cgroup2 none /sys/fs/cgroup", "no cgroup file system is mounted")
-    controllers = frozenset(file.read(v2 / "cgroup.controllers").split()) if v2 else frozenset()
-    return Host(v1, v2, controllers, _own())
+    return Host(mounts, own_paths(file.read("/proc/self/cgroup")))
 
 
-def _own() -> dict[str, str]:
-    # 4:memory:/user.slice     0::/user.slice/session.scope
-    found: dict[str, str] = {}
-    for line in file.read("/proc/self/cgroup").splitlines():
-        _, names, path = line.split(":", 2)
-        for name in names.split(","):
-            found[name] = path
-    return found
+def own_paths(text: str) -> dict[str, str]:
+    """/proc/self/cgroup as a mapping from controller to path; version 2's line is ``""``.
+
+    See: man 7 cgroups (/proc/pid/cgroup)
+    """
+    # 4:cpu,cpuacct:/user.slice     0::/user.slice/session.scope
+    rows = (line.split(":", 2) for line in text.splitlines())
+    return {name: path for _, names, path in rows for name in names.split(",")}
 
 
-def _base(mount: Path, own: str) -> Path:
-    if os.geteuid() == 0:
-        return mount / NAME
-    delegated = mount / f"{NAME}-{os.geteuid()}"
-    return delegated if delegated.exists() else mount / own.lstrip("/") / NAME
+def place(mount: Mount, path: str) -> Path:
+    """The directory under `mount` that stands for `path` of its hierarchy; the mount's top where it is out of sight.
 
-
-def _writable(base: Path) -> bool:
-    place = base if base.exists() else base.parent
-    return os.access(place, os.W_OK) and os.access(place / "cgroup.procs", os.W_OK)
+    See: man 7 cgroup_namespaces
+    """
+    cgroup, root = PurePosixPath(path), PurePosixPath(mount.root)
+    return Path(mount.target, cgroup.relative_to(root)) if cgroup.is_relative_to(root) else Path(mount.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -14,6 +15,14 @@ class DeviceRule:
     major: int | None = None
     minor: int | None = None
     access: str = "rwm"
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the rule leaves nothing to those before it.
+
+        See: runtime-spec v1.2.0 config-linux.md#allowed-device-list
+        """
+        return self.type == "a" and self.major is None and self.minor is None and set(self.access) == set("rwm")
 
     def v1(self) -> str:
         """The line that version 1's devices.allow and devices.deny take: ``c 1:3 rwm``.
@@ -32,7 +41,8 @@ class Limits:
     """Limits of one cgroup; None leaves what is there. -1 means no limit.
 
     Units: bytes; `cpu_quota_usec` of every `cpu_period_usec`; `cpu_shares` 2 to 262144 (1024 is usual); `io_weight`
-    10 to 1000. `memory_swap_bytes` counts memory and swap together, as version 1 and docker do.
+    10 to 1000. `memory_swap_bytes` counts memory and swap together, as version 1 and docker do. Of `devices` the last
+    rule that matches decides, and what none matches is denied.
     """
 
     memory_bytes: int | None = None
@@ -48,12 +58,45 @@ class Limits:
     devices: tuple[DeviceRule, ...] = ()
 
 
+def deciding(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
+    """The rules that can still decide: from the last one that is for all devices, or from "deny all" if there is none.
+
+    See: runtime-spec v1.2.0 config-linux.md#allowed-device-list
+    """
+    last = max((index for index, rule in enumerate(rules) if rule.is_for_all), default=None)
+    return (DeviceRule(allow=False), *rules) if last is None else tuple(rules[last:])
+
+
 def weight_of_shares(shares: int) -> int:
     """Version 1's cpu.shares (2 to 262144) as version 2's cpu.weight (1 to 10000), as runc and crun convert.
 
     See: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
     """
     return 1 + (max(2, min(shares, 262144)) - 2) * 9999 // 262142
+
+
+def shares_of_weight(weight: int) -> int:
+    """Version 2's cpu.weight as version 1's cpu.shares: the smallest that `weight_of_shares` makes this weight of.
+
+    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    """
+    return 2 - (1 - max(1, min(weight, 10000))) * 262142 // 9999
+
+
+def io_weight_of_blkio(weight: int) -> int:
+    """Version 1's blkio weight (10 to 1000) as version 2's io.weight (1 to 10000), as runc converts.
+
+    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
+    """
+    return 1 + (weight - 10) * 9999 // 990
+
+
+def blkio_of_io_weight(weight: int) -> int:
+    """The inverse of `io_weight_of_blkio`.
+
+    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
+    """
+    return 10 - (1 - weight) * 990 // 9999
 
 
 def v2_swap_bytes(memory_bytes: int, memory_swap_bytes: int) -> int:

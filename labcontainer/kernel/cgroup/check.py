@@ -1,0 +1,117 @@
+"""Limits that make no sense, found before the Linux kernel sees them: its EINVAL would not say which, or why."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from labcontainer.errors import UsageError
+from labcontainer.kernel import file
+from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
+
+# Docker's: below it not even a container's first process can be started.
+MINIMUM_MEMORY_BYTES = 6 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What limits are measured against: the numbers of the CPUs and memory nodes that are there."""
+
+    cpus: frozenset[int]
+    mems: frozenset[int]
+
+
+def machine() -> Machine:
+    """This machine. Raises: KernelError. See: https://docs.kernel.org/admin-guide/cputopology.html"""
+    nodes = "/sys/devices/system/node/online"
+    return Machine(
+        cpus=numbers(file.read("/sys/devices/system/cpu/online")),
+        mems=numbers(file.read(nodes)) if os.path.exists(nodes) else frozenset({0}),
+    )
+
+
+def check(limits: Limits, here: Machine) -> None:
+    """Find the first of `limits` that a machine such as `here` cannot give.
+
+    Raises: UsageError (parameter, value, reason). See: man 7 cgroups
+    """
+    _memory(limits)
+    _cpu(limits, here)
+    _within("pids_max", limits.pids_max, 1, None)
+    _within("io_weight", limits.io_weight, 10, 1000, unlimited=False)
+    _cpuset("cpuset_cpus", limits.cpuset_cpus, here.cpus, "CPUs")
+    _cpuset("cpuset_mems", limits.cpuset_mems, here.mems, "memory nodes")
+    for rule in limits.devices:
+        _device(rule)
+
+
+def numbers(text: str) -> frozenset[int]:
+    """``0-2,5`` as the numbers it stands for.
+
+    Raises: ValueError. See: man 7 cpuset (list format)
+    """
+    found: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, _, last = part.partition("-")
+        if int(last or first) < int(first):
+            raise ValueError(f"{part} runs backwards")
+        # A cpuset's numbers end far below this: an endless range must not fill our memory.
+        if int(last or first) > 1 << 16:
+            raise ValueError(f"{part} is too large")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def _memory(limits: Limits) -> None:
+    memory, reservation, swap = limits.memory_bytes, limits.memory_reservation_bytes, limits.memory_swap_bytes
+    _within("memory_bytes", memory, MINIMUM_MEMORY_BYTES, None)
+    _within("memory_reservation_bytes", reservation, MINIMUM_MEMORY_BYTES, None)
+    if reservation is not None and memory not in (None, -1) and not 0 <= reservation <= (memory or 0):
+        raise UsageError("memory_reservation_bytes", reservation, f"it must not be above the memory limit, {memory}")
+    if swap in (None, -1):
+        return
+    if memory is None:
+        raise UsageError("memory_swap_bytes", swap, "it counts memory and swap together, so it needs a memory limit")
+    if memory == -1 or (swap or 0) < memory:
+        raise UsageError(
+            "memory_swap_bytes", swap, f"it counts memory and swap together: not below the memory limit, {memory}"
+        )
+
+
+def _cpu(limits: Limits, here: Machine) -> None:
+    quota, period = limits.cpu_quota_usec, limits.cpu_period_usec or 100_000
+    _within("cpu_period_usec", limits.cpu_period_usec, 1000, 1_000_000, unlimited=False)
+    _within("cpu_quota_usec", quota, 1000, None)
+    _within("cpu_shares", limits.cpu_shares, 2, 262_144, unlimited=False)
+    if quota is not None and quota > period * len(here.cpus):
+        raise UsageError(
+            "cpu_quota_usec", quota, f"{quota / period:g} CPUs are asked for, and this machine has {len(here.cpus)}"
+        )
+
+
+def _within(name: str, value: int | None, least: int, most: int | None, *, unlimited: bool = True) -> None:
+    if value is None or (unlimited and value == -1):
+        return
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} to {most}" if most is not None else f"{least} or more"
+        raise UsageError(name, value, f"it can be {allowed}" + (", or -1 for no limit" if unlimited else ""))
+
+
+def _cpuset(name: str, text: str | None, there: frozenset[int], what: str) -> None:
+    if text is None:
+        return
+    try:
+        wanted = numbers(text)
+    except ValueError:
+        raise UsageError(name, text, "it must be numbers and ranges, such as 0-2,4") from None
+    if not wanted:
+        raise UsageError(name, text, "it names nothing")
+    if wanted - there:
+        raise UsageError(name, text, f"this machine has the {what} {','.join(map(str, sorted(there)))}")
+
+
+def _device(rule: DeviceRule) -> None:
+    if rule.type not in ("a", "b", "c"):
+        raise UsageError("device rule's type", rule.type, "it must be a, b or c")
+    if not rule.access or set(rule.access) - set("rwm"):
+        raise UsageError("device rule's access", rule.access, "it must be made of r, w and m")
