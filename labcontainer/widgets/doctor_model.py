@@ -34,6 +34,7 @@ class Finding:
     why: str
     remedy: str
     lessons: tuple[str, ...]
+    needed_by: str  # the lessons in few words: "lessons 02, 06–12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,11 @@ def text(shown: View) -> str:
 
 def html(shown: View) -> str:
     """The card as a table, the worst first."""
-    rows = [(f.word, f.title, f.why, f.remedy, ", ".join(f.lessons)) for f in shown.findings]
+    rows = [(f.word, f.title, f.why, f.remedy, f.needed_by) for f in shown.findings]
     return page.figure(
         shown.headline,
         page.paragraph(shown.mode),
-        page.table(("", "feature", "why", "to mend it", "lessons"), rows),
+        page.table(("", "feature", "why", "to mend it", "needed by"), rows),
     )
 
 
@@ -112,14 +113,30 @@ def _finding(fields: Mapping[str, Any]) -> Finding:
         why=fields["why"],
         remedy=fields["remedy"],
         lessons=tuple(fields["lessons"]),
+        needed_by=_needed_by(fields["lessons"]),
     )
 
 
+def _needed_by(lessons: Sequence[str]) -> str:
+    """Lessons that follow each other are named by the first and the last."""
+    runs: list[list[str]] = []
+    for lesson in sorted(lessons):
+        if runs and int(lesson) == int(runs[-1][-1]) + 1:
+            runs[-1].append(lesson)
+        else:
+            runs.append([lesson])
+    words = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs]
+    return f"lesson{'s' if len(lessons) > 1 else ''} {', '.join(words)}" if words else ""
+
+
 def _facts(host: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    return [(key.replace("_", " "), _shown(value)) for key, value in host.items() if value not in (None, "", [], {})]
+    known = {key: value for key, value in host.items() if value not in (None, "", [], {})}
+    return [(key.removesuffix("_bytes").replace("_", " "), _shown(key, value)) for key, value in known.items()]
 
 
-def _shown(value: object) -> str:
+def _shown(key: str, value: object) -> str:
+    if key.endswith("_bytes") and isinstance(value, int):
+        return f"{value / 2**30:.1f} GiB"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)

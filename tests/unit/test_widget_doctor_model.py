@@ -14,7 +14,14 @@ def finding(id: str, status: str) -> dict[str, Any]:
 
 
 def report(*findings: dict[str, Any], mode: str = "root") -> dict[str, Any]:
-    host = {"kernel": "6.18", "cgroup_version": "hybrid", "swap": None, "controllers": ["cpu", "pids"], "vm": False}
+    host = {
+        "kernel": "6.18",
+        "cgroup_version": "hybrid",
+        "swap": None,
+        "memory_bytes": 3 * 2**30,
+        "controllers": ["cpu", "pids"],
+        "vm": False,
+    }
     return {"host": host, "mode": mode, "findings": list(findings)}
 
 
@@ -54,8 +61,22 @@ def test_the_headline_is_the_verdict(findings: list[dict[str, Any]], headline: s
 
 def test_facts_are_words_and_what_is_unknown_is_left_out() -> None:
     assert model.view(MIXED).facts == (
-        ("kernel", "6.18"), ("cgroup version", "hybrid"), ("controllers", "cpu, pids"), ("vm", "no"),
+        ("kernel", "6.18"), ("cgroup version", "hybrid"), ("memory", "3.0 GiB"), ("controllers", "cpu, pids"),
+        ("vm", "no"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lessons", "words"),
+    [
+        ([], ""),
+        (["02"], "lesson 02"),
+        (["01", "02", "06", "07", "08", "11"], "lessons 01, 02, 06–08, 11"),
+    ],
+)
+def test_lessons_that_follow_each_other_are_named_by_first_and_last(lessons: list[str], words: str) -> None:
+    (found,) = model.view(report({**finding("a", "yes"), "lessons": lessons})).findings
+    assert found.needed_by == words
 
 
 def test_a_finding_is_found_by_its_id() -> None:

@@ -18,7 +18,7 @@ function page(shown, opened, act) {
     h("dl.lab-facts", {}, shown.facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     bar(shown.counts),
     filters(shown, act),
-    h("ul.lab-findings", {}, shown.findings.map((finding) => h("li.lab-finding", {}, details(finding, opened, act)))),
+    h("ul.lab-findings", {}, shown.findings.map((finding) => h(`li.lab-finding${finding.status === "yes" ? "" : ".lab-wide"}`, {}, details(finding, opened, act)))),
     shown.findings.length ? null : h("p.lab-subtitle", {}, "Nothing of that kind."));
 }
 
@@ -41,11 +41,10 @@ function filters(shown, act) {
 
 function details(finding, opened, act) {
   const [tone, sign] = LOOKS[finding.status];
-  const lessons = finding.lessons.length ? `lesson${finding.lessons.length > 1 ? "s" : ""} ${finding.lessons.join(", ")}` : "";
   return h("details", { open: opened === finding.id, "data-fold": finding.id },
     h("summary", { "data-key": finding.id, onclick: () => opened === finding.id || act({ verb: "open", id: finding.id }) },
-      h("span", {}, chip(tone, sign, finding.word)), h("strong", {}, finding.title), h("span.lab-lessons", {}, lessons)),
-    h("div.lab-more", {}, h("p", {}, finding.why), finding.remedy ? remedy(finding.remedy) : null));
+      h("span", {}, chip(tone, sign, finding.word)), h("strong", {}, finding.title), h("span.lab-lessons", {}, finding.needed_by)),
+    h("div.lab-more", {}, h("p", {}, finding.why), h("p.lab-lessons", {}, finding.needed_by && `Needed by ${finding.needed_by}.`), finding.remedy ? remedy(finding.remedy) : null));
 }
 
 function remedy(command) {

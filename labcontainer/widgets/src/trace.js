@@ -17,19 +17,30 @@ export default {
       scale: (by) => model.send({ verb: "scale", by }),
       zoom(factor) {
         looks.zoom = Math.min(Math.max(looks.zoom * factor, 1), MOST_ZOOM);
+        const middle = centre(el);
         draw();
+        centre(el, middle);
       },
     };
-    let seen = -1;
+    let seen = "";
     const draw = () => {
       const [shown, opened, by] = [model.get("shown"), model.get("opened"), model.get("scale")];
       redraw(el, page(shown, opened, by, model.get("source"), stage));
-      if (opened !== seen) reveal(el, opened);
-      seen = opened;
+      // In the next frame: the first time, nothing is on the page yet.
+      if (`${opened} ${by}` !== seen) requestAnimationFrame(() => reveal(el, opened));
+      seen = `${opened} ${by}`;
     };
     return follow(model, draw, ["opened", "scale", "source"]);
   },
 };
+
+/** Which part of the lanes is in the middle of what is seen: the opened call, or where one has scrolled to. */
+function centre(el, part) {
+  const [box, track] = [el.querySelector(".lab-time"), el.querySelector(".lab-track")];
+  if (part !== undefined) return void (box.scrollLeft = part * track.offsetWidth - box.clientWidth / 2);
+  const open = track.querySelector(".lab-bar[aria-pressed='true']");
+  return (open ? open.offsetLeft + open.offsetWidth / 2 : box.scrollLeft + box.clientWidth / 2) / track.offsetWidth;
+}
 
 /** Scroll the opened call into sight inside the lanes and the list, without moving the page. */
 function reveal(el, index) {
