@@ -62,7 +62,8 @@ class Lab:
         os.environ["LABCONTAINER_ROOT"], os.environ["LABCONTAINER_RUN"] = str(self.root), str(self.run)
         self._engine: Engine | None = None
         self._hints_given: dict[str, int] = {}
-        self._content = _content(lesson)
+        self._content = content(lesson)
+        self.verdicts: dict[str, Verdict] = {}
 
     def __repr__(self) -> str:
         return f"<Lab {self.lesson}>"
@@ -105,7 +106,9 @@ class Lab:
         Raises: NotFound (no such exercise).
         """
         exercise = self._exercise(name)
-        return judged(name, exercise, Bench(self, subject, self._parameters(name, exercise)))
+        verdict = judged(name, exercise, Bench(self, subject, self._parameters(name, exercise)))
+        self.verdicts[name] = verdict
+        return verdict
 
     def reset(self) -> None:
         """A clean bench: no containers, no kept children, `directory` empty, hints from the first. Images stay."""
@@ -145,7 +148,8 @@ def _parents() -> tuple[Path, Path]:
     return parents[0], parents[1]
 
 
-def _content(lesson: str) -> dict[str, Any]:
+def content(lesson: str) -> dict[str, Any]:
+    """What stands in the module of `lesson`, by name: PREDICTIONS, EXERCISES; nothing where there is none."""
     name = f"labcontainer.lessons.lesson_{lesson}"
     if importlib.util.find_spec(name) is None:
         return {}

@@ -4,7 +4,7 @@
       │ ── request ── stdin ───────►  │ becomes a subreaper               │
       │                               │ ── fork ────────────────────────► │ a user namespace, if asked for
       │ ◄──────────── stdout ─────────┼────────────────────────────────── │ runs the cell
-      │ ◄─ "ready" ── control ────────┼────────────────────────────────── │ with "keep": waits
+      │ ◄─ pid, exit ─ control ───────┼────────────────────────────────── │ with "keep": waits
       │ ── end of stdin ───────────►  │ kills everything below itself     ┘
 
 Whatever the cell has started ends with it, even when the notebook is killed: a dead process closes its pipes. Run as
@@ -44,7 +44,6 @@ def main() -> NoReturn:
         os.close(wakeups)
         os.close(wake)
         _be_the_student(request, control, journal)
-    os.write(control, json.dumps({"pid": pid}).encode() + b"\n")
     os.close(control)  # only the student holds it from here on, so its end is news, too
     # Here runs the supervisor: the student's parent, and the foster parent of whatever the student orphans.
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -104,6 +103,7 @@ def _descendants(pid: int) -> set[int]:
 def _be_the_student(request: dict[str, Any], control: int, journal: int) -> NoReturn:
     # Here runs the student's code: a child with one thread, with the privilege of the notebook's user.
     me = os.getpid()
+    os.write(control, json.dumps({"pid": me}).encode() + b"\n")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -111,9 +111,9 @@ def _be_the_student(request: dict[str, Any], control: int, journal: int) -> NoRe
     sys.stderr = sys.stdout
     os.register_at_fork(after_in_child=lambda: _forked(control))
     code = _attempt(request, journal)
-    if os.getpid() != me:
-        os._exit(code)  # a fork of the student that came to the end of the cell: its parent goes on below
-    os.write(control, json.dumps({"exit": code}).encode() + b"\n")
+    # A fork of the student comes to the end of the cell, too: it has nothing to report, but stays where all are kept.
+    if os.getpid() == me:
+        os.write(control, json.dumps({"exit": code}).encode() + b"\n")
     if code or not request["keep"]:
         os._exit(code)
     while True:

@@ -10,6 +10,7 @@ A judge never reads what was typed. What it raises names the misconception, what
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Exercise:
     hints: tuple[str, str, str]
     judge: Callable[[Bench], str]
     parameters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # What a student's child has forked may need a moment to reach the wanted state.
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,14 @@ class Verdict:
 
 def judged(name: str, exercise: Exercise, bench: Bench) -> Verdict:
     """The verdict on `bench`; it never raises for something that the student did."""
-    try:
-        return Verdict(name, True, exercise.judge(bench))
-    except NotYet as missing:
-        return Verdict(name, False, f"not yet: {missing}")
-    except (LabError, OSError) as error:
-        return Verdict(name, False, f"not yet: looking at it failed: {error}")
+    deadline = time.monotonic() + exercise.patience_s
+    while True:
+        try:
+            return Verdict(name, True, exercise.judge(bench))
+        except NotYet as missing:
+            text = str(missing)
+        except (LabError, OSError) as error:
+            text = f"looking at it failed: {error}"
+        if time.monotonic() >= deadline:
+            return Verdict(name, False, f"not yet: {text}")
+        time.sleep(0.05)

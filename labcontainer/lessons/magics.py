@@ -1,6 +1,6 @@
 """The words that ``%load_ext labcontainer`` adds to a notebook.
 
-    %%child [--userns] [--keep NAME] [--trace NAME] [--give NAME,…]     the cell, in a fresh process with one thread
+    %%child [--userns] [--keep NAME] [--trace NAME] [--give NAME,…] …   the cell, in a fresh process with one thread
     %lab ps -a                                                          the command line, on this notebook's engine
     %%container lab/base -m 64m                                         the cell, by a shell in a container
 
@@ -22,8 +22,10 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.display import display
 
 from labcontainer.lessons import child as children
+from labcontainer.lessons.bench import Lab
 from labcontainer.lessons.child import Child
 
 
@@ -37,6 +39,7 @@ _CHILD.add_argument("--userns", action="store_true")
 _CHILD.add_argument("--keep", default="")
 _CHILD.add_argument("--trace", default="")
 _CHILD.add_argument("--give", default="")
+_CHILD.add_argument("--exercise", default="")
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -67,11 +70,14 @@ class LessonMagics(Magics):
         --keep NAME   leave the process running: NAME.pid, NAME.alive, NAME.end()
         --trace NAME  record its system calls into the variable NAME
         --give A,B    give it copies of these variables of the notebook
+        --exercise E  say the lab's task E first, and its verdict on the child afterwards (with --keep)
         """
         options = _CHILD.parse_args(shlex.split(line))
         before = self.shell.user_ns.get(options.keep)
         if isinstance(before, Child):
             before.end()
+        if options.exercise:
+            display(self._lab().task(options.exercise))  # type: ignore[no-untyped-call]
         done = children.start(
             cell,
             output=_print,
@@ -84,6 +90,8 @@ class LessonMagics(Magics):
             self.shell.user_ns[options.keep] = done
         if options.trace:
             self.shell.user_ns[options.trace] = done.events
+        if options.exercise:
+            display(self._lab().check(options.exercise, done))  # type: ignore[no-untyped-call]
         if done.exit_code:
             raise ChildFailed(f"the child ended with exit code {done.exit_code}")
 
@@ -116,6 +124,12 @@ class LessonMagics(Magics):
         if name not in self.shell.user_ns:
             raise UsageError(f"there is no variable called {name}")
         return self.shell.user_ns[name]
+
+    def _lab(self) -> Lab:
+        for value in reversed(self.shell.user_ns.values()):
+            if isinstance(value, Lab):
+                return value
+        raise UsageError('there is no lab: run the first cell, with lab = Lab("…")')
 
     def _run(self, command: list[str], text: bytes) -> None:
         self.shell.user_ns["_exit_code"] = _piped(command, text)
@@ -152,5 +166,5 @@ def _feed(process: subprocess.Popen[bytes], text: bytes) -> None:
 
 
 def _print(text: str) -> None:
+    # Not flushed: ipykernel gathers pieces for a fifth of a second, and puts all out before the cell ends.
     sys.stdout.write(text)
-    sys.stdout.flush()
