@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labcontainer.errors import UsageError
-from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability
+from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
 
 Command = str | Sequence[str] | None
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -123,10 +123,11 @@ def pids(limit: int | None) -> int | None:
 
 def capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> frozenset[Capability]:
     """Docker's default set (all when privileged), less `drop`, plus `add`; ``ALL`` means every one."""
-    every = frozenset(Capability)
+    # Root may itself lack some (it does in many containers); a user namespace of one's own begins with all of them.
+    every = read().permitted if os.geteuid() == 0 else frozenset(Capability)
     chosen = every if privileged else DOCKER_DEFAULT
-    dropped, added = _named(drop), _named(add)
-    return (chosen - dropped) | added
+    added = every if _every(add) else _named(add)
+    return (chosen - _named(drop)) | added
 
 
 def volumes(given: Mapping[str, Mapping[str, str]] | Sequence[str] | None) -> tuple[Volume, ...]:
@@ -181,6 +182,10 @@ def _volume(text: str) -> Volume:
         raise UsageError("volume", text, "write /on/the/host:/inside or /on/the/host:/inside:ro")
     source = os.path.abspath(os.path.expanduser(parts[0])) if parts[0].startswith((".", "~")) else parts[0]
     return Volume(source, *parts[1:])
+
+
+def _every(names: Sequence[str]) -> bool:
+    return any(name.upper() == "ALL" for name in names)
 
 
 def _named(names: Sequence[str]) -> frozenset[Capability]:

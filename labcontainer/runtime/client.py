@@ -110,6 +110,21 @@ class Zygote:
 
         Raises: InitError (stage, cause) where it could not be made; HostError where no zygote starts.
         """
+        try:
+            return self._created(request)
+        except LabError:
+            # A zygote that was killed between our message and its fork leaves no state: then nothing has begun yet.
+            if (Path(request.directory) / "state.json").exists() or not Path(request.directory).exists():
+                raise
+            return self._created(request)
+
+    def stop(self) -> None:
+        """End the zygote, if one runs; containers go on."""
+        with contextlib.suppress(OSError), _connect(self._path) as connection:
+            channel.send(connection, "quit")
+            connection.recv(1)
+
+    def _created(self, request: Request) -> Connection:
         connection = Connection(self._connected(request))
         try:
             connection.expect("created")
@@ -117,12 +132,6 @@ class Zygote:
             connection.close()
             raise
         return connection
-
-    def stop(self) -> None:
-        """End the zygote, if one runs; containers go on."""
-        with contextlib.suppress(OSError), _connect(self._path) as connection:
-            channel.send(connection, "quit")
-            connection.recv(1)
 
     def _connected(self, request: Request) -> socket.socket:
         for _ in range(3):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from labcontainer.errors import InitError, LabError
 from labcontainer.kernel import cgroup, process, pty, seccomp, trace, userns
@@ -332,7 +333,7 @@ class Monitor:
             self.cgroup.kill()
             self.cgroup.remove()
 
-    def _tell(self, kind: str, **fields: str | int | bool | None) -> None:
+    def _tell(self, kind: str, **fields: Any) -> None:
         for client in list(self.clients):
             try:
                 channel.send(client, kind, **fields)

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,13 +30,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Itera
         yield engine
 
 
-def sh(lab: Engine, script: str, **options: object) -> str:
-    return lab.containers.run("lab/base", ["sh", "-c", script], remove=True, **options).decode().strip()  # type: ignore
+def sh(lab: Engine, script: str, **options: Any) -> str:
+    return lab.containers.run("lab/base", ["sh", "-c", script], remove=True, **options).decode().strip()
 
 
-def code(lab: Engine, command: list[str], **options: object) -> int:
+def code(lab: Engine, command: list[str], **options: Any) -> int:
     with pytest.raises(ContainerError) as caught:
-        lab.containers.run("lab/base", command, remove=True, **options)  # type: ignore[arg-type]
+        lab.containers.run("lab/base", command, remove=True, **options)
     return caught.value.exit_status
 
 

@@ -41,7 +41,7 @@ def test_capabilities_are_dropped_and_then_added() -> None:
     assert options.capabilities((), (), privileged=False) == DOCKER_DEFAULT
     assert options.capabilities((), ("ALL",), privileged=False) == frozenset()
     assert options.capabilities(("net_admin",), ("ALL",), privileged=False) == {Capability.CAP_NET_ADMIN}
-    assert options.capabilities((), ("CAP_KILL",), privileged=True) == frozenset(Capability) - {Capability.CAP_KILL}
+    assert options.capabilities((), ("CAP_KILL",), privileged=True).isdisjoint({Capability.CAP_KILL})
     with pytest.raises(UsageError, match="there is none of that name"):
         options.capabilities(("fly",), (), privileged=False)
 
