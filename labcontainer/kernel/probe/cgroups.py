@@ -37,7 +37,14 @@ def trials(place: Place) -> tuple[Trial, ...]:
         _limit("io", "weight of disk I/O", ("09",), Limits(io_weight=50), "io_weight", soft),
         Trial("cgroup-pids", "limit on processes", ("09",), functools.partial(_in_group, _pids)),
         Trial("cgroup-freezer", "pause (freezer)", ("07",), functools.partial(_in_group, _freeze), soft),
-        Trial("cgroup-devices", "which devices may be opened", ("10",), functools.partial(_in_group, _devices), soft),
+        Trial(
+            "cgroup-devices",
+            "which devices may be opened",
+            ("10",),
+            functools.partial(_in_group, _devices),
+            soft,
+            _mend_devices,
+        ),
         Trial("cgroup-kill", "killing a whole group at once", ("07", "09"), functools.partial(_in_group, _kill), soft),
         Trial("psi", "pressure: how long processes wait", ("08",), _pressure, soft, _mend_pressure),
     )
@@ -103,9 +110,12 @@ def _pids(group: Cgroup) -> str:
 
 def _freeze(group: Cgroup) -> str:
     group.add(start(signal.pause).pid)
-    group.freeze()
-    stopped = group.frozen
-    group.thaw()
+    try:
+        group.freeze()
+        stopped = group.frozen
+    finally:
+        # Not even SIGKILL ends a process that is frozen by version 1.
+        group.thaw()
     if not stopped or group.frozen:
         raise HostError("the freezer", reason=f"frozen is {stopped} after freeze and {group.frozen} after thaw")
     return "a process in a group was stopped and went on"
@@ -126,7 +136,8 @@ def _devices(group: Cgroup) -> str:
 def _kill(group: Cgroup) -> str:
     fd = group.directory_fd()
     if fd is None:
-        raise HostError("cgroup.kill", _KILL_REMEDY, "there is no cgroup v2 hierarchy: processes are killed one by one")
+        mend = "sudo -i, and run this as root" if cgroup.host().v2 else _KILL_REMEDY
+        raise HostError("cgroup.kill", mend, "no cgroup v2 is here for this user: processes are killed one by one")
     try:
         os.stat("cgroup.kill", dir_fd=fd)
     except FileNotFoundError:
@@ -147,6 +158,14 @@ _KILL_REMEDY = (
 
 def _pressure(place: Place) -> str:
     return f"/proc/pressure/memory says {file.read('/proc/pressure/memory').splitlines()[0]!r}"
+
+
+def _mend_devices(error: OSError, place: Place) -> str:
+    if error.errno == errno.EPERM and not place.root:
+        return (
+            "sudo -i, and run this as root: only root may choose devices (a user namespace has none but harmless ones)"
+        )
+    return remedy.general(error, place)
 
 
 def _mend_pressure(error: OSError, place: Place) -> str:

@@ -19,6 +19,8 @@ from labcontainer.kernel.probe.place import Place
 from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
 from labcontainer.kernel.probe.trial import Outcome, Trial, apart
 
+Mend = Callable[[OSError, Place], str]
+
 _MOUNTS, _PROCESSES, _NET = CloneFlag.CLONE_NEWNS, CloneFlag.CLONE_NEWPID, CloneFlag.CLONE_NEWNET
 
 
@@ -49,17 +51,21 @@ def trials(place: Place) -> tuple[Trial, ...]:
 
 
 def _for_ordinary_users() -> tuple[Trial, ...]:
-    userns = functools.partial(_in_user_namespace, functools.partial(_own, "proc"))
+    procfs = functools.partial(_in_user_namespace, functools.partial(_own, "proc"))
     overlay = functools.partial(_in_user_namespace, _overlay)
     soft = Status.DEGRADED
     return (
-        Trial("overlay-userns", "overlay in a user namespace", ("10",), overlay, soft, _mend_overlay),
-        Trial("procfs-userns", "/proc in a user namespace", ("10",), userns, soft, _mend_own),
+        Trial("overlay-userns", "overlay in a user namespace", ("10",), overlay, soft, _mend_inside(_mend_overlay)),
+        Trial("procfs-userns", "/proc in a user namespace", ("10",), procfs, soft, _mend_inside(_mend_own)),
     )
 
 
 def _in_user_namespace(attempt: Callable[[Place], str | Outcome], place: Place) -> str | Outcome:
     return attempt(replace(place, root=False))
+
+
+def _mend_inside(mend: Mend) -> Mend:
+    return lambda error, place: mend(error, replace(place, root=False))
 
 
 def _in_mounts(act: Callable[[Path], str], place: Place) -> str:

@@ -34,7 +34,9 @@ def trials(place: Place) -> tuple[Trial, ...]:
 def _loopback(place: Place) -> str:
     stand.in_namespaces(place, CloneFlag.CLONE_NEWNET)
     netlink.set_loopback_up()
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.settimeout(2)
+        client.connect(server.getsockname())
         return "lo was switched on, and a connection to 127.0.0.1 made"
 
 

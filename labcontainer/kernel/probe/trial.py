@@ -86,6 +86,8 @@ def start(act: Callable[[], T]) -> Apart[T]:
     if pid == 0:
         _answer(act, writer)
     os.close(writer)
+    # Not before the child is bound to our life: had we ended first, nobody would ever end it.
+    os.read(reader, 1)
     return Apart(pid, reader)
 
 
@@ -119,6 +121,7 @@ def _answer(act: Callable[[], object], writer: int) -> NoReturn:
     try:
         # A trial that is given up takes its own children along.
         process.prctl(Prctl.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.write(writer, b"!")
         try:
             answer = (True, act())
         except (OSError, HostError) as error:

@@ -6,6 +6,7 @@ import errno
 import os
 from dataclasses import replace
 
+from labcontainer.errors import KernelError
 from labcontainer.kernel import mount, namespaces, process, userns
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.probe import remedy, stand
@@ -61,16 +62,24 @@ def _single(place: Place) -> str:
 def _unprivileged(place: Place) -> str:
     uid = _NOBODY if place.root else os.geteuid()
     if place.root:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-        # After a change of user /proc/self belongs to root, and with it the maps that we must write.
-        process.prctl(Prctl.PR_SET_DUMPABLE, 1)
+        _become_nobody()
     stand.in_user_namespace()
     # AppArmor lets some systems' users make the namespace, and then refuses to them what it is good for.
     stand.private(CloneFlag.CLONE_NEWNS)
     mount.mount("none", "/", "tmpfs")
     return f"user {uid} became root inside and mounted a file system there"
+
+
+def _become_nobody() -> None:
+    try:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    except OSError as error:
+        # In a sandbox root may be the only user that there is.
+        raise KernelError(error.errno or 0, f"becoming user {_NOBODY}") from None
+    # After a change of user /proc/self belongs to root, and with it the maps that we must write.
+    process.prctl(Prctl.PR_SET_DUMPABLE, 1)
 
 
 def _ranges(place: Place) -> str | Outcome:
