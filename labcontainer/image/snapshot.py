@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from labcontainer.image import unpack
 from labcontainer.image.image import Image
 from labcontainer.image.store import Store
 from labcontainer.oci.descriptor import Descriptor
@@ -52,6 +51,9 @@ class Snapshots:
             if not ours:
                 return
             try:
+                # Imported here: a container's start finds its layers unpacked, and need not wait for tarfile.
+                from labcontainer.image import unpack
+
                 partial.chmod(0o755)  # the container's / where the layer says nothing else, whatever the umask is
                 with store.open_blob(layer.digest) as blob:
                     unpack.apply(blob, partial, diff_id=diff_id)

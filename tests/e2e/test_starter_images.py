@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labcontainer.image import layer, starter, starter_python
+from labcontainer.image import layer, starter, starter_base, starter_python
 from labcontainer.image.image import Image
 from labcontainer.image.snapshot import Snapshots
 from labcontainer.image.store import Store
@@ -109,7 +109,7 @@ def test_umoci_makes_a_layer_that_we_unpack_as_it_does(needs: Needs, starter_ima
 
 def test_without_busybox_the_hosts_own_programs_are_taken(needs_root: None, tmp_path: Path) -> None:
     store = Store(tmp_path / "images")
-    tree = starter.base_tree(None)
+    tree = starter_base.tree(None)
     layers = layer.write(tree, store), layer.write(starter_python.tree(tree), store)
     config = ImageConfig("amd64", "linux", RootFs("layers", tuple(one.diff_id for one in layers)))
     image = store.add_image(config, [one.descriptor for one in layers])
