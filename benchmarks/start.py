@@ -72,7 +72,7 @@ def found(engine: Engine, place: Path) -> dict[str, Contender]:
     for runtime in ("runc", "crun"):
         if shutil.which(runtime):
             contenders[f"{runtime} run"] = peer(runtime, bundle)
-    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0:
+    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0:
         docker = ["docker", "run", "--rm", "--network", "none", "busybox", "true"]
         contenders["docker run"] = lambda: subprocess.run(docker, check=True, capture_output=True)
     return contenders

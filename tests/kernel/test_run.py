@@ -31,7 +31,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Itera
 
 
 def sh(lab: Engine, script: str, **options: Any) -> str:
-    return lab.containers.run("lab/base", ["sh", "-c", script], remove=True, **options).decode().strip()
+    output: bytes = lab.containers.run("lab/base", ["sh", "-c", script], remove=True, **options)
+    return output.decode().strip()
 
 
 def code(lab: Engine, command: list[str], **options: Any) -> int:
