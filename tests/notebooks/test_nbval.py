@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.notebooks import execute
+
 REPOSITORY = Path(__file__).parents[2]
 SANITIZE = Path(__file__).with_name("sanitize.cfg")
 LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -23,18 +25,9 @@ LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_a_lesson_puts_out_what_was_committed(lesson: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("n")
-    # Neither the settings of the person who tests nor their containers and images take part.
-    private = {
-        "JUPYTER_CONFIG_DIR": home / "jupyter",
-        "JUPYTER_DATA_DIR": home / "jupyter",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "IPYTHONDIR": home / "ipython",
-        "LABCONTAINER_ROOT": home / "root",
-        "LABCONTAINER_RUN": home / "run",
-    }
     nbval = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-sanitize-with", SANITIZE, lesson],
-        env={**os.environ, **{name: str(path) for name, path in private.items()}},
+        env={**os.environ, **execute.private(home)},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
