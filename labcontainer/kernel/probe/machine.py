@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
+from labcontainer.kernel import capabilities
+from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.probe import remedy
 from labcontainer.kernel.probe.place import Place, memory_bytes
 from labcontainer.kernel.probe.report import Status
@@ -53,6 +55,8 @@ def _disk(place: Place) -> str | Outcome:
 
 
 def _surroundings(place: Place) -> str | Outcome:
+    if place.container and Capability.CAP_SYS_ADMIN in capabilities.read().effective:
+        return f"this is inside a container ({place.container}) that has root's power"
     if place.container:
         why = f"this is inside a container ({place.container}), which limits what the lessons may do"
         return Outcome(Status.DEGRADED, why, remedy.more_privilege(place))

@@ -87,7 +87,8 @@ def _overlay(place: Place) -> str | Outcome:
         apart(lambda: _in_mounts(lambda memory: _mount_overlay(memory, place), place))
     except OSError:
         raise refused from None
-    why = f"{refused.call} failed with {errno.errorcode[refused.errno or 0]} on the file system of {directory.parent}"
+    name = errno.errorcode[refused.errno or 0]
+    why = f"an upperdir on the file system of {directory.parent} was refused with {name}; on a tmpfs it works"
     return Outcome(Status.NO, why, "export LABCONTAINER_ROOT=/a/directory on ext4, xfs, btrfs or tmpfs")
 
 
@@ -112,9 +113,14 @@ def _mount_overlay(directory: Path, place: Place) -> str:
 def _mend_overlay(error: OSError, place: Place) -> str:
     if error.errno == errno.ENODEV:
         return remedy.module("overlay")
-    if error.errno == errno.EPERM and not place.root:
+    if error.errno == errno.EPERM and not place.root and _by_mount(error):
         return "start a Linux kernel of 5.11 or later (older ones let only root mount an overlay)"
     return remedy.general(error, place)
+
+
+def _by_mount(error: OSError) -> bool:
+    # Not by the namespaces before it, which is another matter.
+    return isinstance(error, KernelError) and error.call.startswith("mount(")
 
 
 def _pivot_root(place: Place) -> str:
@@ -165,7 +171,7 @@ def _own(filesystemtype: str, place: Place) -> str:
 
 
 def _mend_own(error: OSError, place: Place) -> str:
-    if error.errno == errno.EPERM and place.container in ("docker", "podman"):
+    if error.errno == errno.EPERM and place.container in ("docker", "podman") and _by_mount(error):
         # A new /proc must not show what the masks of the old one hide.
         return "start the container around us with --security-opt systempaths=unconfined, or with --privileged"
     return remedy.general(error, place)

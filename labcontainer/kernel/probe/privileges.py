@@ -101,11 +101,8 @@ def _rlimits(place: Place) -> str:
 
 
 def _mend_rlimits(error: OSError, place: Place) -> str:
-    if place.root:
-        return f"{remedy.more_privilege(place)}: raising needs CAP_SYS_RESOURCE" if place.container else _NO_RESOURCE
-    return "sudo sh -c 'echo \"* hard nofile 1048576\" >> /etc/security/limits.conf', and log in again"
-
-
-_NO_RESOURCE = (
-    "start this machine's session with CAP_SYS_RESOURCE (capsh --print shows who lacks it); lower limits still work"
-)
+    if not place.root:
+        return "sudo sh -c 'echo \"* hard nofile 1048576\" >> /etc/security/limits.conf', and log in again"
+    if place.container:
+        return remedy.more_privilege(place)
+    return "start this session with CAP_SYS_RESOURCE (grep CapBnd /proc/1/status shows who lacks it); lowering works"
