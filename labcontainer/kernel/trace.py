@@ -189,6 +189,8 @@ def show(value: object) -> str:
         return "NULL"
     if isinstance(value, enum.IntFlag):
         return flag_names(value)
+    if isinstance(value, enum.IntEnum):
+        return value.name
     if isinstance(value, int):
         return str(int(value))
     if not isinstance(value, str | bytes | os.PathLike):
