@@ -192,6 +192,8 @@ class Cgroup:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+        # Another process may have set limits, in hierarchies that this object has not joined.
+        self._controllers.find()
         for directory in self.directories:
             tree.remove(directory)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Controllers:
 
     def find(self) -> None:
         """Take up the directories that were made before. See: man 7 cgroups (version 1)"""
-        self._joined = {controller: place for controller, place in self._places.items() if place.is_dir()}
+        self._joined = {controller: place for controller, place in self._places.items() if os.path.isdir(place)}
 
     def set(self, limits: Limits) -> None:
         """Write the limits. Raises: KernelError, HostError. See: man 7 cgroups (version 1)"""
@@ -106,7 +107,8 @@ class Controllers:
         pids = keyed(self._read("pids", "pids.events") or "")
         cpu = keyed(self._read("cpu", "cpu.stat") or "")
         return Events(
-            memory_max=self._number("memory", "memory.failcnt") or 0,
+            # With swap counted, whichever of the two limits is met first counts alone.
+            memory_max=sum(self._number("memory", f"memory.{kind}failcnt") or 0 for kind in ("", "memsw.")),
             oom_kill=memory.get("oom_kill", 0),
             pids_max=pids.get("max", 0),
             throttled=cpu.get("nr_throttled", 0),
