@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -23,6 +22,12 @@ _MIB = 1 << 20
 _REMEDIES = {"io": "sudo modprobe bfq && echo bfq | sudo tee /sys/block/*/queue/scheduler"}
 
 
+_NO_DEVICE = Limits(devices=(DeviceRule(allow=False, access="rwm"),))
+_KILL_REMEDY = (
+    "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified (Linux 5.14 or later)"
+)
+
+
 def trials(place: Place) -> tuple[Trial, ...]:
     """Making a group, each controller, and what is done to groups as a whole.
 
@@ -35,17 +40,10 @@ def trials(place: Place) -> tuple[Trial, ...]:
         _limit("cpu", "CPU quota", ("09",), Limits(cpu_quota_usec=50_000, cpu_period_usec=100_000), "cpu_quota_usec"),
         _limit("cpuset", "choice of CPUs", ("09",), Limits(cpuset_cpus=_first_cpu()), "cpuset_cpus", soft),
         _limit("io", "weight of disk I/O", ("09",), Limits(io_weight=50), "io_weight", soft),
-        Trial("cgroup-pids", "limit on processes", ("09",), functools.partial(_in_group, _pids)),
-        Trial("cgroup-freezer", "pause (freezer)", ("07",), functools.partial(_in_group, _freeze), soft),
-        Trial(
-            "cgroup-devices",
-            "which devices may be opened",
-            ("10",),
-            functools.partial(_in_group, _devices),
-            soft,
-            _mend_devices,
-        ),
-        Trial("cgroup-kill", "killing a whole group at once", ("07", "09"), functools.partial(_in_group, _kill), soft),
+        _act("pids", "limit on processes", ("09",), _pids, Limits(pids_max=1)),
+        _act("freezer", "pause (freezer)", ("07",), _freeze, failure=soft),
+        _act("devices", "which devices may be opened", ("10",), _devices, _NO_DEVICE, soft),
+        _act("kill", "killing a whole group at once", ("07", "09"), _kill, failure=soft),
         Trial("psi", "pressure: how long processes wait", ("08",), _pressure, soft, _mend_pressure),
     )
 
@@ -53,8 +51,7 @@ def trials(place: Place) -> tuple[Trial, ...]:
 def _limit(
     controller: str, title: str, lessons: tuple[str, ...], limits: Limits, field: str, failure: Status = Status.NO
 ) -> Trial:
-    def set_and_read(group: Cgroup) -> str:
-        group.set(limits)
+    def read_back(group: Cgroup) -> str:
         wanted, found = getattr(limits, field), getattr(group.limits(), field)
         if found != wanted:
             why = f"{field} was set to {wanted}, and " + (f"is {found}" if found else "no group here has it")
@@ -62,18 +59,24 @@ def _limit(
         group.add(os.getpid())
         return f"{field} of a new group was set to {wanted} and read back"
 
-    return Trial(f"cgroup-{controller}", title, lessons, functools.partial(_in_group, set_and_read), failure)
+    return _act(controller, title, lessons, read_back, limits, failure)
 
 
-def _in_group(act: Callable[[Cgroup], str], place: Place) -> str:
-    def inside(group: Cgroup) -> str:
-        # As the engine does: a group of version 1 takes nobody in before it knows its CPUs.
-        group.set(Limits())
-        return act(group)
+def _act(
+    id: str,
+    title: str,
+    lessons: tuple[str, ...],
+    act: Callable[[Cgroup], str],
+    limits: Limits = Limits(),
+    failure: Status = Status.NO,
+) -> Trial:
+    def attempt(place: Place) -> str:
+        with _group() as group:
+            group.set(limits)
+            # In a child: whoever is in the group must be gone before it can be removed.
+            return apart(lambda: act(group))
 
-    with _group() as group:
-        # In a child: whoever is in the group must be gone before it can be removed.
-        return apart(lambda: inside(group))
+    return Trial(f"cgroup-{id}", title, lessons, attempt, failure)
 
 
 @contextmanager
@@ -97,7 +100,6 @@ def _first_cpu() -> str:
 
 
 def _pids(group: Cgroup) -> str:
-    group.set(Limits(pids_max=1))
     group.add(os.getpid())
     try:
         apart(lambda: None)
@@ -122,7 +124,6 @@ def _freeze(group: Cgroup) -> str:
 
 
 def _devices(group: Cgroup) -> str:
-    group.set(Limits(devices=(DeviceRule(allow=False, access="rwm"),)))
     group.add(os.getpid())
     try:
         os.close(os.open("/dev/null", os.O_RDONLY))
@@ -130,7 +131,8 @@ def _devices(group: Cgroup) -> str:
         if error.errno == errno.EPERM:
             return "/dev/null could not be opened where no device is allowed"
         raise
-    raise HostError("rules for devices", reason="/dev/null was opened where no device is allowed")
+    mend = "sudo -i, and run this as root (an ordinary user's containers have harmless devices alone)"
+    raise HostError("rules for devices", mend, "/dev/null was opened where no device is allowed")
 
 
 def _kill(group: Cgroup) -> str:
@@ -151,21 +153,8 @@ def _kill(group: Cgroup) -> str:
     return "a process was born in a group, and a write to cgroup.kill ended it"
 
 
-_KILL_REMEDY = (
-    "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified (Linux 5.14 or later)"
-)
-
-
 def _pressure(place: Place) -> str:
     return f"/proc/pressure/memory says {file.read('/proc/pressure/memory').splitlines()[0]!r}"
-
-
-def _mend_devices(error: OSError, place: Place) -> str:
-    if error.errno == errno.EPERM and not place.root:
-        return (
-            "sudo -i, and run this as root: only root may choose devices (a user namespace has none but harmless ones)"
-        )
-    return remedy.general(error, place)
 
 
 def _mend_pressure(error: OSError, place: Place) -> str:
