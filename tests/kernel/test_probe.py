@@ -146,8 +146,8 @@ seccomp.load(seccomp.compile({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [ru
 
 def test_in_a_sandbox_that_allows_nothing_the_report_says_so(needs: Needs, needs_userns: None) -> None:
     sandbox = "--unshare-user --unshare-all --uid 1000 --disable-userns --ro-bind / / --proc /proc --dev /dev"
-    probing = [sys.executable, "-I", "-m", "labcontainer.kernel.probe", "/tmp"]
-    command = [str(needs("bwrap")), *sandbox.split(), "--tmpfs", "/tmp", *probing]
+    probing = [sys.executable, "-I", "-m", "labcontainer.kernel.probe", "/mnt"]
+    command = [str(needs("bwrap")), *sandbox.split(), "--tmpfs", "/mnt", *probing]
     done = subprocess.run(command, check=False, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     found = Report.from_json(json.loads(done.stdout))
