@@ -122,7 +122,9 @@ def test_a_memory_hog_is_killed_and_the_events_say_so(group: Cgroup, start: Star
     assert hog.wait(30 * SLOW) == -9
     events = group.events()
     assert events.oom_kill == 1
-    assert events.memory_max > 0
+    if events.oom is not None:  # Linux 6.18 has stopped counting failures for version 1
+        assert events.oom > 0
+        assert events.memory_max > 0
     peak = group.usage().memory_peak_bytes
     assert peak is None or 16 * MIB < peak <= 32 * MIB  # version 2 measures it from Linux 5.19 on
 
