@@ -39,6 +39,7 @@ class Child:
         self.name = name
         self.pid = pid
         self.exit_code: int | None = None
+        self.refused = False  # no user namespace is allowed here: the process exists, but has not run the cell
         self.events: tuple[Event, ...] = ()
         self._supervisor = supervisor
         self._started = proc.start_time(pid)
@@ -85,12 +86,14 @@ def start(
         try:
             _feed(supervisor, line)
             child = Child(keep or "child", supervisor, json.loads(_line(control))["pid"])
-            child.exit_code = _pump(supervisor, control, output, keep=bool(keep))
+            said = _pump(supervisor, control, output, keep=bool(keep))
         except BaseException:  # an interrupt, too, must not leave the experiment running
             _hang_up(supervisor)
             raise
         journal.seek(0)
         child.events = trace.merge(trace.read(journal))
+    child.refused = said.get("refused", False)
+    child.exit_code = said.get("exit") or None
     if not keep:
         child.exit_code = supervisor.wait()
         child.end()
@@ -114,8 +117,8 @@ def _feed(supervisor: subprocess.Popen[bytes], line: bytes) -> None:
     supervisor.stdin.flush()
 
 
-def _pump(supervisor: subprocess.Popen[bytes], control: int, output: Output, *, keep: bool) -> int | None:
-    """Pass output on until the cell is through; its exit code as the child has said it, None where it said none."""
+def _pump(supervisor: subprocess.Popen[bytes], control: int, output: Output, *, keep: bool) -> dict[str, Any]:
+    """Pass output on until the cell is through; what the child has said of its end, empty where it just went."""
     assert supervisor.stdout is not None
     stdout = supervisor.stdout.fileno()
     decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
@@ -135,8 +138,7 @@ def _pump(supervisor: subprocess.Popen[bytes], control: int, output: Output, *, 
                 waiting = [stdout]
         else:
             break
-    code = json.loads(said)["exit"] if said else None
-    return code or None if keep else code
+    return dict(json.loads(said or "{}"))
 
 
 def _hang_up(supervisor: subprocess.Popen[bytes]) -> None:

@@ -110,10 +110,11 @@ def _be_the_student(request: dict[str, Any], control: int, journal: int) -> NoRe
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     sys.stderr = sys.stdout
     os.register_at_fork(after_in_child=lambda: _forked(control))
-    code = _attempt(request, journal)
+    refused = request["userns"] and not _entered_user_namespace()
+    code = 0 if refused else _attempt(request, journal)
     # A fork of the student comes to the end of the cell, too: it has nothing to report, but stays where all are kept.
     if os.getpid() == me:
-        os.write(control, json.dumps({"exit": code}).encode() + b"\n")
+        os.write(control, json.dumps({"exit": code, "refused": refused}).encode() + b"\n")
     if code or not request["keep"]:
         os._exit(code)
     while True:
@@ -129,12 +130,6 @@ def _forked(control: int) -> None:
 
 def _attempt(request: dict[str, Any], journal: int) -> int:
     """Run the cell; what it raises is printed as Python would print it."""
-    try:
-        if request["userns"]:
-            enter_user_namespace()
-    except LabError as error:
-        print(f"This machine does not let you do this: {error}")  # noqa: T201  the student's output
-        return 0  # the lesson goes on
     if request["trace"]:
         trace.to_file(journal)
         trace.become(Role.CHILD)
@@ -159,14 +154,16 @@ def _is_child(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"child", "pid"}
 
 
-def enter_user_namespace() -> None:
-    """Become root of a new user namespace, in which nobody else exists.
-
-    Raises: KernelError, with the mend, where the machine refuses.
-    """
+def _entered_user_namespace() -> bool:
+    """Become root of a new user namespace, in which nobody else exists; if refused, say why, with the mend."""
     maps = userns.own_maps(ranges=False)  # asked before: inside, we are nobody until the map is written
-    namespaces.unshare(namespaces.CloneFlag.CLONE_NEWUSER)
-    userns.write_maps(os.getpid(), maps)
+    try:
+        namespaces.unshare(namespaces.CloneFlag.CLONE_NEWUSER)
+        userns.write_maps(os.getpid(), maps)
+    except LabError as error:
+        print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
+        return False
+    return True
 
 
 if __name__ == "__main__":

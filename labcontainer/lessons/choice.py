@@ -6,19 +6,19 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labcontainer.lessons.prediction import Prediction, prose
+from labcontainer.lessons.prediction import Prediction, paragraph, prose
 
 
 def choice(prediction: Prediction) -> ipywidgets.Widget:
     """A fresh widget for `prediction`: a radio group which, once used, is locked and explained."""
-    question = ipywidgets.HTML(f"<p><strong>Predict:</strong> {prose(prediction.question)}</p>")
+    question = ipywidgets.HTML(paragraph(f"<strong>Predict:</strong> {prose(prediction.question)}"))
     options = ipywidgets.RadioButtons(
         options=[(f"{letter}:  {text.replace('`', '')}", letter) for letter, text in prediction.options.items()],
         value=None,
         layout=ipywidgets.Layout(width="100%"),
         tooltip="Your prediction",
     )
-    explanation = ipywidgets.HTML("<p><em>Choose, and the explanation opens.</em></p>")
+    explanation = ipywidgets.HTML(paragraph("<em>Choose, and the explanation opens.</em>"))
 
     def answered(change: dict[str, Any]) -> None:
         if change["new"] is None:

@@ -73,6 +73,10 @@ class LessonMagics(Magics):
         --exercise E  say the lab's task E first, and its verdict on the child afterwards (with --keep)
         """
         options = _CHILD.parse_args(shlex.split(line))
+        given = {name: self._variable(name) for name in options.give.split(",") if name}
+        if missing := [name for name, value in given.items() if isinstance(value, Child) and value.refused]:
+            _print(f"This cell needs {missing[0]}, which could not be made on your machine.\n")
+            return
         before = self.shell.user_ns.get(options.keep)
         if isinstance(before, Child):
             before.end()
@@ -84,7 +88,7 @@ class LessonMagics(Magics):
             keep=options.keep,
             userns=options.userns,
             traced=bool(options.trace),
-            given={name: self._variable(name) for name in options.give.split(",") if name},
+            given=given,
         )
         if options.keep:
             self.shell.user_ns[options.keep] = done

@@ -40,7 +40,7 @@ class Explanation:
     def html(self) -> str:
         """One paragraph a line, the verdict in bold."""
         first, *rest = map(prose, self.lines)
-        return f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
+        return paragraph(f"<strong>{first}</strong>") + "".join(map(paragraph, rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,15 @@ class Prediction:
             f"<li><strong>{letter}</strong>&ensp;{prose(text)}</li>" for letter, text in self.options.items()
         )
         return (
-            f"<div><p><strong>Predict:</strong> {prose(self.question)}</p>"
+            f"<div>{paragraph('<strong>Predict:</strong> ' + prose(self.question))}"
             f'<ul style="list-style:none">{options}</ul>'
             f"<details><summary>Decide first, then open</summary>{self.answer(self.right).html}</details></div>"
         )
+
+
+def paragraph(html: str) -> str:
+    """A paragraph set as JupyterLab sets its own; ipywidgets would set it smaller and wider."""
+    return f'<p style="margin:0.4em 0;line-height:1.6;font-size:var(--jp-content-font-size1,1em)">{html}</p>'
 
 
 def prose(text: str) -> str:
