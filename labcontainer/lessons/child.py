@@ -75,11 +75,10 @@ def start(
     Raises: TypeError where something given is not JSON.
     """
     name = _cell_name(source)
-    wishes = {"keep": bool(keep), "userns": userns, "trace": traced}
-    request = {"source": source, "name": name, "given": given or {}, **wishes}
-    line = json.dumps(request, default=_child_as_json).encode() + b"\n"
     # A trace shows the line that made a call: here, too, the cell can then be found under its name.
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    request = {"source": source, "name": name, "keep": bool(keep), "userns": userns, "trace": traced}
+    line = json.dumps({**request, "given": given or {}}, default=_child_as_json).encode() + b"\n"
     with _journal() as journal, _pipe() as (control, childs_control):
         supervisor = _spawn(childs_control, journal.fileno())
         os.close(childs_control)
