@@ -141,6 +141,9 @@ class LabPage:
 
     def run_all(self, timeout_s: float = 90) -> None:
         """Run every cell from the top and wait until the last has ended, whether it raised or not."""
+        # A lesson is committed with the very numbers that this run will give its cells.
+        self._command("notebook:clear-all-cell-outputs")
+        self._wait_for(lambda: not any(self._executed()), "the outputs to be cleared", 10)
         before = self._executed()
         self._command("notebook:run-all-cells")
         self._wait_for(lambda: self._idle() and self._executed() != before, "the cells to end", timeout_s)
