@@ -22,6 +22,8 @@ from typing import TypeVar
 
 import pytest
 
+from labcontainer.errors import HostError
+
 OTHER_RUN = "belongs to another run: "
 SUBIDS = (Path("/etc/subuid"), Path("/etc/subgid"))
 # The package of Debian in which a program is, where it does not have the program's name.
@@ -78,6 +80,17 @@ def needs_subids() -> None:
     for file in SUBIDS:
         if not any(line.split(":")[0] in user for line in file.read_text().splitlines()):
             pytest.skip(f"{file} has no range for this user (sudo usermod --add-subuids 100000-165535 …)")
+
+
+@pytest.fixture
+def needs_cgroups() -> None:
+    """The test needs to limit a container: root, or a user to whom cgroups were delegated."""
+    from labcontainer.kernel import cgroup
+
+    try:
+        cgroup.host().bases()
+    except HostError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ def test_a_network_of_none_has_only_a_loopback_that_is_up(lab: Engine) -> None:
     assert int(sh(lab, "cat /sys/class/net/lo/flags"), 16) & 1
 
 
+@pytest.mark.usefixtures("needs_cgroups")
 def test_the_pids_limit_stops_a_fork_bomb(lab: Engine) -> None:
     script = "i=0; while [ $i -lt 40 ]; do sleep 1 & i=$((i+1)); done; echo all"
     container = lab.containers.run("lab/base", ["sh", "-c", script], detach=True, pids_limit=8)
@@ -125,6 +126,7 @@ def test_the_pids_limit_stops_a_fork_bomb(lab: Engine) -> None:
     container.remove()
 
 
+@pytest.mark.usefixtures("needs_cgroups")
 def test_a_memory_hog_is_killed_and_the_record_says_why(lab: Engine) -> None:
     container = lab.containers.run("lab/base", ["sh", "-c", "x=$(tail /dev/zero); :"], detach=True, mem_limit="16m")
     container.wait(timeout=30)
