@@ -349,6 +349,9 @@ class Monitor:
                 self._forget(client)
 
     def _forget(self, client: socket.socket) -> None:
+        # Output that cannot be sent and the end of the connection are two events, and come together.
+        if client not in self.clients:
+            return
         with contextlib.suppress(KeyError):
             self.selector.unregister(client)
         client.close()
