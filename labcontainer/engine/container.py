@@ -73,7 +73,7 @@ class Container:
     @property
     def state(self) -> State:
         """The state as the Linux kernel sees it now. Raises: NotFound."""
-        return state.load(self._directory).observed()
+        return state.observe(self._directory)
 
     @property
     def status(self) -> str:

@@ -25,13 +25,14 @@ _YOUNG_S = 60
 def mend(directory: Path) -> list[str]:
     """Mend one container's directory; returns a sentence for each thing that was mended."""
     try:
+        now = state.observe(directory)
         written = state.load(directory)
     except (NotFound, SpecError):
         return _never_began(directory)
-    now = written.observed()
     if now.status is not Status.STOPPED:
         return []
     mended = []
+    # Observed as stopped, its processes are gone: what is written now is the last that will be.
     if written.status is not Status.STOPPED:
         _remove_cgroup(written.cgroup or directory.name)
         state.save(directory, replace(now, finished_ns=now.finished_ns or time.time_ns()))

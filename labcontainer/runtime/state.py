@@ -114,6 +114,18 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def observe(directory: Path) -> State:
+    """The state of the container in `directory`, as its monitor wrote it and the Linux kernel confirms it.
+
+    Raises: NotFound, SpecError.
+    """
+    written = load(directory)
+    if written.observed() is written:
+        return written
+    # Both processes are gone; they may have gone in order since we read, and then the monitor has written how.
+    return load(directory).observed()
+
+
 def load(directory: Path) -> State:
     """The state written in `directory`.
 

@@ -80,3 +80,17 @@ def test_a_log_keeps_every_byte_and_both_streams(tmp_path: Path) -> None:
 
 def test_a_time_is_written_to_the_nanosecond() -> None:
     assert log.timestamp(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
+
+
+def test_an_end_written_while_we_look_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = State("id", Status.RUNNING, state.boot_id(), GONE, GONE)
+    state.save(tmp_path, running)
+    looked_first = State.observed
+
+    def looked_while_the_monitor_wrote(self: State) -> State:
+        seen = looked_first(self)
+        state.save(tmp_path, running.change(Status.STOPPED, exit_code=137))
+        return seen
+
+    monkeypatch.setattr(State, "observed", looked_while_the_monitor_wrote)
+    assert state.observe(tmp_path).exit_code == 137
