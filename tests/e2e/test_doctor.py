@@ -55,7 +55,9 @@ def test_the_summary_ends_with_one_line_and_names_only_what_lessons_need() -> No
 
 @pytest.mark.usefixtures("needs_userns")
 def test_where_no_container_can_run_the_exit_code_says_so(needs: Needs) -> None:
-    sandbox = "--unshare-user --disable-userns --uid 1000 --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp"
+    sandbox = "--unshare-user --disable-userns --uid 1000 --ro-bind / / --proc /proc --dev /dev --tmpfs /mnt"
+    # Not /tmp: the source itself may lie there.
+    sandbox += " --setenv TMPDIR /mnt"
     done = doctor("--json", before=(str(needs("bwrap")), *sandbox.split()))
     assert done.returncode == 1, done.stderr
     assert Report.from_json(json.loads(done.stdout)).finding("namespace-user").status is Status.NO
