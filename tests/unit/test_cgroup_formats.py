@@ -77,7 +77,9 @@ def test_a_host_is_named_by_what_is_mounted() -> None:
     assert Host({"memory": memory, "": unified}, {}).controllers == {"memory"}
 
 
-def test_the_remedy_names_each_hierarchy_once() -> None:
-    command = delegation.remedy({"cpu": "/cg/cpu,cpuacct", "cpuacct": "/cg/cpu,cpuacct", "pids": "/cg/pids"}, 1000)
+def test_the_remedy_names_each_hierarchy_of_version_1_once() -> None:
+    tops = {"cpu": "/cg/cpu,cpuacct", "cpuacct": "/cg/cpu,cpuacct", "pids": "/cg/pids", "": "/cg/unified"}
+    command = delegation.remedy(tops, 1000)
+    assert "unified" not in command
     assert command.count("/cg/cpu,cpuacct/labcontainer-1000") == 2  # made, and given
     assert command.count("/cg/pids/labcontainer-1000") == 2

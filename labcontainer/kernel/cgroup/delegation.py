@@ -69,7 +69,8 @@ def remedy(tops: Mapping[str, str], user: int) -> str:
     """
     given = f"{NAME}-{user}"
     if set(tops) != {""}:
-        places = " ".join(sorted({f"{top}/{given}" for top in tops.values()}))
+        # Not version 2's: only who stands below it already may start processes there.
+        places = " ".join(sorted({f"{top}/{given}" for controller, top in tops.items() if controller}))
         return f"sudo sh -c 'mkdir -p {places}; chown -R {user} {places}'"
     if os.path.isdir("/run/systemd/system"):
         return "start from the shell that this opens: systemd-run --user --scope -p Delegate=yes bash"
