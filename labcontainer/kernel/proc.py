@@ -124,4 +124,6 @@ def _mount(line: str) -> Mount:
 
 
 def _unescape(text: str) -> str:
+    if "\\" not in text:  # as good as always, and several times quicker
+        return text
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
