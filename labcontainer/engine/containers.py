@@ -15,7 +15,6 @@ from labcontainer.engine.container import RECORD, Container, Record, read_record
 from labcontainer.engine.options import Command, Options
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
 from labcontainer.image.image import Image
-from labcontainer.kernel.cgroup import grace
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
 from labcontainer.runtime.client import Connection
@@ -79,8 +78,6 @@ class Containers:
         Raises: NotFound (image), UsageError, HostError, Conflict (name), InitError.
         """
         chosen = parse(command, settings)
-        if os.geteuid() == 0:
-            grace.begin()
         found = self._engine.images.get(image)
         container_id = os.urandom(32).hex()
         lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)

@@ -18,7 +18,7 @@ def lines(spec: Spec, steps: Sequence[Step], cgroup: str | None) -> list[tuple[s
         found += [(f"write({name}, {value})", "a limit that was asked for") for name, value in _limits(spec)]
     found.append((f"clone3({_flags(spec)})", "one call makes the child and its new namespaces"))
     if cgroup is not None:
-        found.append(('write("cgroup.procs", pid)', "init joins its cgroup before the command starts"))
+        found.append(('write("tasks", 0)', "init moves itself: for the monitor to move it takes longer"))
     found += [(step.describe(), step.why) for step in steps]
     if spec.hostname:
         found.append((f'sethostname("{spec.hostname}")', "the UTS namespace starts as a copy of the host's"))

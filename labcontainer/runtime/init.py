@@ -2,8 +2,8 @@
 
     1 wait       until the monitor has written the id maps
     2 identity   root inside the user namespace, leader of a session
-    3 root       the steps of `plan`: mounts, devices, the new root
-    4 cgroup     wait until the monitor has put us into our cgroup; a cgroup namespace with that as its root
+    3 cgroup     move into our cgroup; a cgroup namespace with that as its root
+    4 root       the steps of `plan`: mounts, devices, the new root
     5 names      host name, domain name, sysctls
     6 terminal   the terminal's inner side becomes stdin, stdout and stderr
     7 limits     resource limits, oom_score_adj, umask; no descriptor is inherited
@@ -28,6 +28,7 @@ from typing import NoReturn
 from labcontainer.errors import InitError
 from labcontainer.kernel import capabilities, file, namespaces, process, pty, seccomp, trace
 from labcontainer.kernel.capabilities import Capability
+from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.process import CloseRange, Prctl
 from labcontainer.oci.runtime_spec import Process, Spec
@@ -43,6 +44,7 @@ class Job:
     steps: tuple[Step, ...]
     seccomp_filter: bytes | None
     new_user: bool
+    cgroup: Cgroup | None
     new_cgroup: bool
     stdio: tuple[int, int, int] | None  # None: a terminal is made inside
 
@@ -86,15 +88,13 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         if job.new_user:
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
+    with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand then as its root"):
+        _enter_cgroup(job)
     progress.stage = "root"
     held: Held = {}
     for step in job.steps:
         with trace.step(f"root: {type(step).__name__}", step.why):
             step.execute(held)
-    with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand now as its root"):
-        _expect(connection, "placed")
-        if job.new_cgroup:
-            namespaces.unshare(CloneFlag.CLONE_NEWCGROUP)
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):
         _names(spec)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):
@@ -118,6 +118,14 @@ def _expect(connection: socket.socket, kind: str) -> None:
         os._exit(125)  # the monitor is gone: nobody would ever hear of this container
     if message.kind != kind:
         raise InitError("wait", f"expected {kind}, got {message.kind}")
+
+
+def _enter_cgroup(job: Job) -> None:
+    # We move ourselves: on version 1 the monitor, which would move us from outside, would wait 10 ms and more.
+    if job.cgroup is not None:
+        job.cgroup.enter()
+    if job.new_cgroup:
+        namespaces.unshare(CloneFlag.CLONE_NEWCGROUP)
 
 
 def _names(spec: Spec) -> None:

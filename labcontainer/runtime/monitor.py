@@ -128,6 +128,7 @@ class Monitor:
             steps=plan.root(spec, Bundle(self.directory).rootfs, overlay),
             seccomp_filter=filter,
             new_user=rootless,
+            cgroup=self.cgroup,
             new_cgroup="cgroup" in kinds,
             stdio=None if spec.process and spec.process.terminal else self._pipes(),
         )
@@ -151,11 +152,6 @@ class Monitor:
             with trace.step("maps", "until its ids are mapped the child is nobody"):
                 userns.write_maps(self.child.pid, userns.own_maps())
         channel.send(self.init_channel, "go")
-        if self.cgroup:
-            # Version 1 makes us wait here for a grace period of RCU, 8 ms and more; init makes its root meanwhile.
-            with trace.step("cgroup", "init joins its cgroup before it starts anything of the container's"):
-                self.cgroup.add(self.child.pid)
-        channel.send(self.init_channel, "placed")
         self._await_ready()
         self.state = self.state.change(Status.CREATED, init=ProcessId.of(self.child.pid), cgroup=self.request.cgroup)
         state.save(self.directory, self.state)
