@@ -60,8 +60,9 @@ def script(arguments: list[str]) -> str:
     variables = {"PYTHONDONTWRITEBYTECODE": "1", "LAB_SLOW": str(SLOWER), **known}
     exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     pytest = [sys.executable, "-m", "pytest", f"--timeout={120 * SLOWER}", *arguments]
-    # virtme-ng lays an overlay over /tmp, on which no other overlay can have its upperdir; /run is memory.
+    # virtme-ng lays an overlay over /tmp and /var, on which no other can have its upperdir; /run is memory.
     return (
+        "mkdir -p /var/lib/labcontainer && mount -t tmpfs tmpfs /var/lib/labcontainer && "
         f"mkdir -m 1777 /run/t && export TMPDIR=/run/t {exports} PATH=$PATH:/usr/local/bin && {shlex.join(pytest)}; "
         "echo pytest in the guest ended with $?"
     )

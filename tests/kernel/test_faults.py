@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from labcontainer.kernel import proc
 from labcontainer.runtime import state
+from tests.leaks import SLOW
 
 if TYPE_CHECKING:
     from labcontainer.engine import Container, Engine
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
