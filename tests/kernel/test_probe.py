@@ -28,7 +28,7 @@ from labcontainer.kernel.seccomp import library
 with contextlib.suppress(ImportError):
     import pyseccomp
 {situation}
-json.dump(examine(Place.here(Path("/tmp"))).to_json(), sys.stdout)
+json.dump(examine(Place.here(Path(os.environ.get("TMPDIR", "/tmp")))).to_json(), sys.stdout)
 """
 BECOME = """
 os.initgroups({name!r}, {gid}); os.setresgid({gid}, {gid}, {gid}); os.setresuid({uid}, {uid}, {uid})
