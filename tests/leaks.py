@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from labcontainer.kernel import namespaces, proc
+from labcontainer.kernel.cgroup import delegation
 from tests import supervisor
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -108,12 +109,13 @@ def _process(pid: int) -> str | None:
 
 
 def _cgroups(pids: set[int]) -> Iterator[str]:
-    # Every cgroup of ours lies below one named labcontainer or labcontainer-UID, in whichever hierarchy. The base
-    # itself stays, like the directory of an engine. A cgroup that is another user's, or in which only processes run
-    # that this run did not start, is somebody else's: an engine on the same machine may work at the same time.
+    # Every cgroup of root's run lies below a base of its own name (see `supervisor`), in whichever hierarchy; an
+    # ordinary user's below labcontainer-UID. The base itself stays, like the directory of an engine. A cgroup in which
+    # only processes run that this run did not start is somebody else's: a user's base is shared by all their engines.
+    bases = {os.environ.get(delegation.VARIABLE, delegation.NAME), f"{delegation.NAME}-{os.geteuid()}"}
     for directory, _, _ in os.walk(CGROUPS):
         path = Path(directory)
-        if any(parent.name.startswith("labcontainer") for parent in path.parents):
+        if any(parent.name in bases for parent in path.parents):
             with contextlib.suppress(OSError):
                 inside = set(map(int, (path / "cgroup.procs").read_text().split()))
                 if path.stat().st_uid == os.geteuid() and (not inside or inside & pids):

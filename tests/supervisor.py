@@ -7,8 +7,8 @@ A daemon that a test leaves behind is adopted by S instead of PID 1, so that "th
 this run's processes, whatever else happens on the machine. S reaps the dead at once, as PID 1 would, and ends what is
 left when pytest has ended.
 
-As root the run also gets a mount namespace of its own, with the propagation that it found: the mounts that others make
-meanwhile are not seen.
+As root the run also gets a mount namespace of its own, with the propagation that it found, and a parent of its own for
+its cgroups: what others mount and run meanwhile is not seen.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 from labcontainer.errors import KernelError
 from labcontainer.kernel import mount, namespaces, proc, process
+from labcontainer.kernel.cgroup import delegation
 
 # Set in the environment of P, so that a pytest started by a test does not fork again.
 MARK = "LABCONTAINER_TESTS_SUPERVISOR"
@@ -29,6 +31,7 @@ def start() -> int:
     if MARK in os.environ:
         return int(os.environ[MARK])
     _leave_the_hosts_mounts()
+    os.environ.setdefault(delegation.VARIABLE, f"{delegation.NAME}-tests-{os.getpid()}")
     process.become_subreaper()
     pid = os.fork()
     if pid:
@@ -80,5 +83,8 @@ def _supervise(pytest: int) -> None:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.wait()
+    for base in Path("/sys/fs/cgroup").rglob(os.environ[delegation.VARIABLE]):
+        with contextlib.suppress(OSError):
+            base.rmdir()
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)

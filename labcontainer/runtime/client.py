@@ -31,6 +31,10 @@ if os.fork() == 0:
 """
 
 
+# What a zygote takes over from whoever starts it; the rest of an environment is not for a process that stays.
+_INHERITED = ("PATH", "LABCONTAINER_CGROUP")
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a container's command ended."""
@@ -160,13 +164,14 @@ class Zygote:
             listener.bind(address)
             listener.listen(128)
             # The socket is listening before the process exists, so a client never has to wait for it to appear.
+            environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
             with open(self.run / "zygote.log", "ab", buffering=0) as log:
                 subprocess.Popen(
                     [sys.executable, "-I", "-c", _LAUNCH, str(path)],
                     stdin=listener.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,
-                    env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+                    env={"PATH": os.defpath, "LANG": "C.UTF-8", **environment},
                 ).wait()
 
     @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Where a user may make cgroups.
 
-root             labcontainer at the top of each hierarchy (inside a container: of what the container sees)
+root             labcontainer, or $LABCONTAINER_CGROUP, at the top of each hierarchy (inside a container: of what the
+                 container sees)
 others, v1       labcontainer-UID at the top, which root has made and given to the user
 others, v2       below the cgroup in which we stand, if it was delegated to us: only a process that is inside may
                  start others inside
@@ -15,6 +16,8 @@ from pathlib import Path
 from labcontainer.errors import HostError
 
 NAME = "labcontainer"
+# Names another directory instead, as docker's --cgroup-parent does: two engines on one machine need not share one.
+VARIABLE = "LABCONTAINER_CGROUP"
 # A cgroup of version 2 that has processes cannot limit its children: ours are moved aside, into this child of it.
 ASIDE = "labcontainer-self"
 _CORE = frozenset({"memory", "cpu", "pids"})
@@ -42,7 +45,7 @@ def bases(tops: Mapping[str, str], own: Callable[[str], Path]) -> dict[str, Path
 
 def _base(controller: str, top: str, own: Callable[[str], Path]) -> Path | None:
     if os.access(top, os.W_OK):
-        return Path(top, NAME)
+        return Path(top, os.environ.get(VARIABLE, NAME))
     given = f"{top}/{NAME}-{os.geteuid()}"
     if controller and _writable(given):
         return Path(given)
