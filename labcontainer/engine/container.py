@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labcontainer.errors import Conflict, KernelError, LabError, NotFound, SpecError, StateError, UsageError
 from labcontainer.kernel import process
-from labcontainer.runtime import client, log, state
+from labcontainer.runtime import client, events, log, state
 from labcontainer.runtime.remove import remove_tree
 from labcontainer.runtime.state import ProcessId, State, Status
 
@@ -177,7 +177,9 @@ class Container:
             self._ended_within(None)
         if self._directory.exists():
             self._engine.mend(self._directory)
+            attributes = events.attributes(self._directory)
             remove_tree(self._directory)
+            events.record(self._engine.root, "destroy", self.id, attributes)
 
     def _ended_within(self, timeout: float | None) -> bool:
         """Whether container and monitor have ended; a monitor ends after it has cleared up."""

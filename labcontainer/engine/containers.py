@@ -17,6 +17,7 @@ from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, Sp
 from labcontainer.image.image import Image
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
+from labcontainer.runtime import events
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import write_atomically
@@ -96,7 +97,9 @@ class Containers:
             interactive=chosen.stdin_open,
             trace=self._engine.trace_path(),
         )
-        return Container(self._engine, directory), self._engine.zygote.create(request)
+        connection = self._engine.zygote.create(request)
+        events.record(self._engine.root, "create", container_id, events.attributes(directory))
+        return Container(self._engine, directory), connection
 
     def explain(self, image: str, command: Command = None, **settings: Any) -> list[tuple[str, str]]:
         """What `run` with the same words would do, as (calls, why), and do none of it. Settings and errors: see

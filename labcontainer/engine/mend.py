@@ -14,7 +14,7 @@ from pathlib import Path
 from labcontainer.engine.container import RECORD, read_record
 from labcontainer.errors import LabError, NotFound, SpecError
 from labcontainer.kernel import cgroup
-from labcontainer.runtime import state
+from labcontainer.runtime import events, state
 from labcontainer.runtime.remove import remove_tree
 from labcontainer.runtime.state import Status
 
@@ -37,10 +37,14 @@ def mend(directory: Path) -> list[str]:
         _remove_cgroup(written.cgroup or directory.name)
         state.save(directory, replace(now, finished_ns=now.finished_ns or time.time_ns()))
         (directory / "monitor.sock").unlink(missing_ok=True)
+        ended = {**events.attributes(directory), "exitCode": str(now.exit_code)}
+        events.record(directory.parents[1], "die", directory.name, ended)
         mended.append(f"container {directory.name[:12]}: {now.error}")
     with contextlib.suppress(LabError):
         if read_record(directory).remove:
+            attributes = events.attributes(directory)
             remove_tree(directory)
+            events.record(directory.parents[1], "destroy", directory.name, attributes)
             mended.append(f"container {directory.name[:12]}: removed, as --rm had asked")
     return mended
 
