@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 from labcontainer.errors import KernelError, UsageError
 from labcontainer.kernel import file, proc
-from labcontainer.kernel.libc import Argument, buffer, invoke
+from labcontainer.kernel.libc import Buffer, invoke
 from labcontainer.kernel.process import Prctl, prctl
 
 
@@ -100,11 +100,18 @@ DOCKER_DEFAULT = frozenset(
     }
 )
 
-# _LINUX_CAPABILITY_VERSION_3: 64 bits for each set, in two structures of 32.
-_VERSION_3 = 0x20080522
 
-_PR_CAP_AMBIENT_RAISE = 2
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
+class Version(enum.IntEnum):
+    """Versions of capget's and capset's structures: with the third each set has 64 bits, in two words of 32."""
+
+    _LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+
+class Ambient(enum.IntEnum):
+    """What PR_CAP_AMBIENT does (``linux/prctl.h``)."""
+
+    PR_CAP_AMBIENT_RAISE = 2
+    PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +139,15 @@ def capget(pid: int = 0) -> tuple[frozenset[Capability], frozenset[Capability], 
 
     Raises: KernelError (ESRCH: no such thread). See: man 2 capget
     """
-    datap = buffer(bytes(24))
+    datap = Buffer(bytes(24))
     invoke("capget", hdrp=_header(pid), datap=datap)
-    low, high = (struct.unpack("=3I", part) for part in (datap.raw[:12], datap.raw[12:]))
+    low, high = (struct.unpack("=3I", part) for part in (bytes(datap)[:12], bytes(datap)[12:]))
     effective, permitted, inheritable = (_from_mask(low[i] | high[i] << 32) for i in range(3))
     return effective, permitted, inheritable
 
 
 def capset(
-    effective: Iterable[Capability], permitted: Iterable[Capability], inheritable: Iterable[Capability] = ()
+    effective: Collection[Capability], permitted: Collection[Capability], inheritable: Collection[Capability] = ()
 ) -> None:
     """Replace three of this thread's sets at once; only what is permitted now can be in them.
 
@@ -148,7 +155,8 @@ def capset(
     """
     masks = [_mask(caps) for caps in (effective, permitted, inheritable)]
     data = struct.pack("=6I", *(mask & 0xFFFFFFFF for mask in masks), *(mask >> 32 for mask in masks))
-    invoke("capset", hdrp=_header(0), datap=buffer(data))
+    sets = {"effective": set(effective), "permitted": set(permitted), "inheritable": set(inheritable)}
+    invoke("capset", hdrp=_header(0), datap=Buffer(data, **sets))
 
 
 def drop_bounding(keep: Collection[Capability]) -> None:
@@ -169,9 +177,9 @@ def set_ambient(ambient: Iterable[Capability]) -> None:
 
     Needs: each in permitted and in inheritable. Raises: KernelError (EPERM). See: man 2 prctl (PR_CAP_AMBIENT)
     """
-    prctl(Prctl.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    prctl(Prctl.PR_CAP_AMBIENT, Ambient.PR_CAP_AMBIENT_CLEAR_ALL)
     for capability in ambient:
-        prctl(Prctl.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+        prctl(Prctl.PR_CAP_AMBIENT, Ambient.PR_CAP_AMBIENT_RAISE, capability)
 
 
 @functools.cache
@@ -204,8 +212,9 @@ def parse(names: Iterable[str]) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _header(pid: int) -> Argument:
-    return buffer(struct.pack("=Ii", _VERSION_3, pid))
+def _header(pid: int) -> Buffer:
+    version = Version._LINUX_CAPABILITY_VERSION_3
+    return Buffer(struct.pack("=Ii", version, pid), version=version, pid=pid)
 
 
 def _mask(capabilities: Iterable[Capability]) -> int:

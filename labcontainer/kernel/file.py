@@ -1,21 +1,36 @@
-"""Files of the kernel's own file systems, read and written whole.
+"""Files, as the Linux kernel's own file systems and a container's root need them: one call a function.
 
-A cgroup's limit, a uid map or a sysctl is one write(2) to a small file, and the write's errno is the answer. These
-functions make exactly one write, name the path *and* the data when it fails, and show up in the trace.
+A cgroup's limit, a uid map or a sysctl is one write(2) to a small file, and the write's errno is the answer. `write`
+makes exactly one, and names the path *and* the data when it fails.
 """
 
 from __future__ import annotations
 
+import enum
+import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from labcontainer.errors import KernelError
-from labcontainer.kernel import trace
-from labcontainer.kernel.hints import hint
+from labcontainer.kernel.libc import observe
+from labcontainer.kernel.notation import Device, Mode
 
-T = TypeVar("T")
+
+class OpenFlag(enum.IntFlag):
+    """How a file is opened (``asm-generic/fcntl.h``); O_RDONLY is none of them set."""
+
+    O_WRONLY = os.O_WRONLY
+    O_RDWR = os.O_RDWR
+    O_CREAT = os.O_CREAT
+    O_EXCL = os.O_EXCL
+    O_NOCTTY = os.O_NOCTTY
+    O_TRUNC = os.O_TRUNC
+    O_APPEND = os.O_APPEND
+    O_NONBLOCK = os.O_NONBLOCK
+    O_DIRECTORY = os.O_DIRECTORY
+    O_NOFOLLOW = os.O_NOFOLLOW
+    O_PATH = os.O_PATH
+    O_CLOEXEC = os.O_CLOEXEC
 
 
 def write(path: Path | str, data: str) -> None:
@@ -23,15 +38,7 @@ def write(path: Path | str, data: str) -> None:
 
     Raises: KernelError (errno, path and data). See: man 2 write
     """
-
-    def one_write() -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, data.encode())
-        finally:
-            os.close(fd)
-
-    _observed("write", one_write, path=path, data=data)
+    observe("write", _write_once, path=path, data=data)
 
 
 def read(path: Path | str) -> str:
@@ -39,18 +46,7 @@ def read(path: Path | str) -> str:
 
     Raises: KernelError. See: man 2 read
     """
-
-    def whole() -> str:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            parts = []
-            while part := os.read(fd, 65536):
-                parts.append(part)
-        finally:
-            os.close(fd)
-        return b"".join(parts).decode(errors="surrogateescape").rstrip("\n")
-
-    return _observed("read", whole, path=path)
+    return observe("read", _read_whole, path=path).decode(errors="surrogateescape").rstrip("\n")
 
 
 def mkdir(path: Path | str, mode: int = 0o755) -> None:
@@ -58,7 +54,25 @@ def mkdir(path: Path | str, mode: int = 0o755) -> None:
 
     Raises: KernelError. See: man 2 mkdir
     """
-    _observed("mkdir", lambda: os.mkdir(path, mode), path=path, mode=oct(mode))
+    observe("mkdir", os.mkdir, path=path, mode=Mode(mode))
+
+
+def make_directories(path: str) -> None:
+    """Make the directory `path`, and those above it, where they are missing.
+
+    Raises: KernelError. See: man 2 mkdir
+    """
+    # Asked first: most are there, and a trace in which mkdir failed time and again would look like trouble.
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path.rstrip("/"))
+    if above and above != path:
+        make_directories(above)
+    try:
+        mkdir(path, 0o777)
+    except KernelError as error:
+        if error.errno != errno.EEXIST or not os.path.isdir(path):
+            raise
 
 
 def rmdir(path: Path | str) -> None:
@@ -66,17 +80,55 @@ def rmdir(path: Path | str) -> None:
 
     Raises: KernelError. See: man 2 rmdir
     """
-    _observed("rmdir", lambda: os.rmdir(path), path=path)
+    observe("rmdir", os.rmdir, path=path)
 
 
-def _observed(call: str, act: Callable[[], T], **arguments: object) -> T:
-    started_ns = trace.clock()
+def mknod(path: Path | str, mode: int, device: int = 0) -> None:
+    """Make a device node, a fifo, or an empty file, as the file's type in `mode` says.
+
+    Needs: CAP_MKNOD for devices, in the first user namespace. Raises: KernelError. See: man 2 mknod
+    """
+    observe("mknod", os.mknod, pathname=path, mode=Mode(mode), dev=Device(device))
+
+
+def symlink(target: str, path: Path | str) -> None:
+    """Make the symbolic link `path`, which leads to `target`.
+
+    Raises: KernelError (EEXIST). See: man 2 symlink
+    """
+    observe("symlink", os.symlink, target=target, linkpath=path)
+
+
+def chmod(path: Path | str, mode: int) -> None:
+    """Set the permission bits of `path`, whatever the umask.
+
+    Raises: KernelError. See: man 2 chmod
+    """
+    observe("chmod", os.chmod, pathname=path, mode=Mode(mode))
+
+
+def chown(path: Path | str, owner: int, group: int) -> None:
+    """Give `path` to a user and a group.
+
+    Needs: CAP_CHOWN. Raises: KernelError. See: man 2 chown
+    """
+    observe("chown", os.chown, pathname=path, owner=owner, group=group)
+
+
+def _write_once(path: Path | str, data: str) -> int:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        result = act()
-    except OSError as error:
-        errno = error.errno or 0
-        trace.emit(call, arguments, -1, errno, started_ns)
-        shown = trace.signature(call, ((name, trace.show(value)) for name, value in arguments.items()))
-        raise KernelError(errno, shown, hint(call, errno)) from None
-    trace.emit(call, arguments, 0, 0, started_ns)
-    return result
+        return os.write(fd, data.encode())
+    finally:
+        os.close(fd)
+
+
+def _read_whole(path: Path | str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)

@@ -14,12 +14,14 @@ _USERNS_REFUSED = (
     "try: sudo sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
 )
 _NAMESPACE_LIMIT = "too many namespaces; raise the limits with: sudo sysctl -w user.max_user_namespaces=15000 (and its sisters in /proc/sys/user)"
+_PROCESS_LIMIT = "no more processes are allowed here (pids cgroup or RLIMIT_NPROC: see ulimit -u)"
 _SYS_ADMIN = "this needs CAP_SYS_ADMIN: run as root, or inside a user namespace of your own"
 
 _HINTS = {
     ("clone3", errno.EPERM): _USERNS_REFUSED,
     ("clone3", errno.ENOSPC): _NAMESPACE_LIMIT,
-    ("clone3", errno.EAGAIN): "no more processes are allowed here (pids cgroup or RLIMIT_NPROC: see ulimit -u)",
+    ("fork", errno.EAGAIN): _PROCESS_LIMIT,
+    ("clone3", errno.EAGAIN): _PROCESS_LIMIT,
     ("clone3", errno.ENOSYS): "this Linux kernel is older than 5.3, or a seccomp filter around us hides clone3",
     ("unshare", errno.EPERM): _USERNS_REFUSED,
     ("unshare", errno.ENOSPC): _NAMESPACE_LIMIT,

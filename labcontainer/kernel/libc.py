@@ -2,7 +2,8 @@
 
 Every module of ``labcontainer.kernel`` calls ``invoke`` with the name of a system call and its arguments under their
 names in the man page, in order. ``invoke`` converts them, makes the call, reads errno, records the call for
-`trace`, and raises a `KernelError` that shows the call as one would write it in C.
+`trace`, and raises a `KernelError` that shows the call as one would write it in C. Where Python has a function of its
+own for a call, as for chdir, ``observe`` does the same around that.
 
 What glibc wraps is called through glibc; the rest through ``syscall(2)`` by number. Everything goes through this file
 rather than ``os.unshare`` and its kind, which exist only from Python 3.12.
@@ -13,21 +14,48 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
 
 from labcontainer.errors import HostError, KernelError
 from labcontainer.kernel import trace
 from labcontainer.kernel.hints import hint
+from labcontainer.kernel.notation import Fields, shown, signature
 
-# A `buffer` is a ctypes array of char, made by this module for structures that the Linux kernel reads or fills.
-Argument = int | str | bytes | os.PathLike[str] | ctypes.Array[ctypes.c_char] | None
+T = TypeVar("T")
+
+
+class Buffer:
+    """Memory that the Linux kernel may read and write; ``bytes(it)`` reads it back.
+
+    `fields` say what the bytes mean, under the names of the C structure: ``{attr_set=MOUNT_ATTR_RDONLY}``.
+    """
+
+    __slots__ = ("_memory", "fields")
+
+    def __init__(self, data: bytes, **fields: object) -> None:
+        self._memory = ctypes.create_string_buffer(data, len(data))
+        self.fields = Fields(fields)
+
+    def __bytes__(self) -> bytes:
+        return self._memory.raw
+
+    def __len__(self) -> int:
+        return len(self._memory)
+
+    @property
+    def address(self) -> int:
+        """Where it is, for structures that point at others. Keep the buffer alive during the call."""
+        return ctypes.addressof(self._memory)
+
+
+Argument = int | str | bytes | os.PathLike[str] | Buffer | None
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # The same library, called without giving up the interpreter's lock: a child born inside a call must own it.
 _libc_locked = ctypes.PyDLL(None, use_errno=True)
 
-_IN_GLIBC = frozenset({"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl"})
+_IN_GLIBC = frozenset({"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl", "setsid"})
 
 # Since Linux 5.1 a new system call has one number on every architecture; the older ones differ.
 # See include/uapi/asm-generic/unistd.h and arch/x86/entry/syscalls/syscall_64.tbl.
@@ -68,9 +96,32 @@ def invoke(call: str, /, **arguments: Argument) -> int:
     errno = ctypes.get_errno() if result == -1 else 0
     trace.emit(call, arguments, result, errno, started_ns)
     if errno:
-        shown = trace.signature(call, ((name, trace.show(value)) for name, value in arguments.items()))
-        raise KernelError(errno, shown, hint(call, errno))
+        raise failure(call, arguments, errno)
     return result
+
+
+def observe(call: str, function: Callable[..., T], /, **arguments: object) -> T:
+    """Make one system call through a Python function that takes `arguments` in this order, and return its result.
+
+    Raises: KernelError, as `invoke`. See: man 3 errno
+    """
+    started_ns = trace.clock()
+    try:
+        result = function(*arguments.values())
+    except OSError as error:
+        trace.emit(call, arguments, -1, error.errno or 0, started_ns)
+        raise failure(call, arguments, error.errno or 0) from None
+    # What was read or written is told by its length, as the Linux kernel does; most calls answer 0.
+    trace.emit(call, arguments, _as_c(result), 0, started_ns)
+    return result
+
+
+def failure(call: str, arguments: Mapping[str, object], errno: int) -> KernelError:
+    """The error of a call that has failed, to be raised.
+
+    See: man 3 errno
+    """
+    return KernelError(errno, signature(call, shown(arguments)), hint(call, errno))
 
 
 class _CloneArgs(ctypes.Structure):
@@ -105,22 +156,6 @@ def fork_with_clone3(flags: int, exit_signal: int, cgroup: int) -> tuple[int, in
     return (pid if pid > 0 else -errno), pidfd.value
 
 
-def buffer(data: bytes) -> ctypes.Array[ctypes.c_char]:
-    """Memory that the Linux kernel may read and write, filled with `data`; ``bytes(it)`` reads it back.
-
-    See: https://docs.python.org/3/library/ctypes.html#ctypes.create_string_buffer
-    """
-    return ctypes.create_string_buffer(data, len(data))
-
-
-def pointer_to(value: ctypes.Array[ctypes.c_char]) -> int:
-    """The address of a `buffer`, for structures that point at others. Keep the buffer alive during the call.
-
-    See: https://docs.python.org/3/library/ctypes.html#ctypes.addressof
-    """
-    return ctypes.addressof(value)
-
-
 def _function(call: str) -> Callable[..., int]:
     if call in _IN_GLIBC:
         return cast(Callable[..., int], getattr(_libc, call))
@@ -138,4 +173,8 @@ def _to_c(value: Argument) -> object:
         return ctypes.c_long(value)
     if isinstance(value, str | os.PathLike):
         return os.fsencode(value)
-    return ctypes.byref(value)
+    return ctypes.c_void_p(value.address)
+
+
+def _as_c(result: object) -> int:
+    return result if isinstance(result, int) else len(result) if isinstance(result, bytes) else 0

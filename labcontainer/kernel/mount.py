@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import enum
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from labcontainer.kernel.libc import buffer, invoke
+from labcontainer.kernel.libc import Buffer, invoke
 
-AT_FDCWD = -100
+
+class At(enum.IntEnum):
+    """What stands where a path's directory could be named by a descriptor (``linux/fcntl.h``)."""
+
+    AT_FDCWD = -100
 
 
 class MountFlag(enum.IntFlag):
@@ -85,6 +90,18 @@ class MountAttr(enum.IntFlag):
     MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 
+class FsopenFlag(enum.IntFlag):
+    """Flags of fsopen(2)."""
+
+    FSOPEN_CLOEXEC = 1
+
+
+class FsmountFlag(enum.IntFlag):
+    """Flags of fsmount(2)."""
+
+    FSMOUNT_CLOEXEC = 1
+
+
 class FsconfigCommand(enum.IntEnum):
     """Commands of fsconfig(2)."""
 
@@ -145,7 +162,7 @@ def open_tree(path: str | Path, flags: OpenTreeFlag) -> Tree:
     Needs: Linux 5.2; for a clone CAP_SYS_ADMIN. Raises: KernelError. See: man 2 open_tree
     """
     flags |= OpenTreeFlag.OPEN_TREE_CLOEXEC
-    return Tree(invoke("open_tree", dfd=AT_FDCWD, filename=path, flags=flags))
+    return Tree(invoke("open_tree", dfd=At.AT_FDCWD, filename=path, flags=flags))
 
 
 def move_mount(tree: Tree, target: str | Path, flags: MoveMountFlag = MoveMountFlag(0)) -> None:
@@ -154,7 +171,7 @@ def move_mount(tree: Tree, target: str | Path, flags: MoveMountFlag = MoveMountF
     Needs: Linux 5.2. Raises: KernelError. See: man 2 move_mount
     """
     flags |= MoveMountFlag.MOVE_MOUNT_F_EMPTY_PATH
-    invoke("move_mount", from_dfd=tree.fd, from_pathname="", to_dfd=AT_FDCWD, to_pathname=target, flags=flags)
+    invoke("move_mount", from_dfd=tree.fd, from_pathname="", to_dfd=At.AT_FDCWD, to_pathname=target, flags=flags)
 
 
 def mount_setattr(
@@ -165,13 +182,14 @@ def mount_setattr(
     Unlike a remount this touches no attribute that it does not name, so it works on mounts that a parent namespace has
     locked. Needs: Linux 5.12. Raises: KernelError (ENOSYS before that). See: man 2 mount_setattr
     """
-    fd, path = (target.fd, "") if isinstance(target, Tree) else (AT_FDCWD, target)
+    fd, path = (target.fd, "") if isinstance(target, Tree) else (At.AT_FDCWD, target)
     flags = OpenTreeFlag.AT_EMPTY_PATH if isinstance(target, Tree) else OpenTreeFlag(0)
     if recursive:
         flags |= OpenTreeFlag.AT_RECURSIVE
     # struct mount_attr { __u64 attr_set, attr_clr, propagation, userns_fd; }
-    attributes = buffer(b"".join(value.to_bytes(8, "little") for value in (int(set), int(clear), 0, 0)))
-    invoke("mount_setattr", dfd=fd, path=path, flags=flags, uattr=attributes, usize=32)
+    packed = struct.pack("=4Q", set, clear, 0, 0)
+    attributes = Buffer(packed, attr_set=set, attr_clr=clear, propagation=0, userns_fd=0)
+    invoke("mount_setattr", dfd=fd, path=path, flags=flags, uattr=attributes, usize=len(attributes))
 
 
 def fsopen(filesystemtype: str) -> int:
@@ -179,7 +197,7 @@ def fsopen(filesystemtype: str) -> int:
 
     Needs: Linux 5.2, CAP_SYS_ADMIN. Raises: KernelError. See: man 2 fsopen
     """
-    return invoke("fsopen", fsname=filesystemtype, flags=1)
+    return invoke("fsopen", fsname=filesystemtype, flags=FsopenFlag.FSOPEN_CLOEXEC)
 
 
 def fsconfig(fd: int, command: FsconfigCommand, key: str | None = None, value: str | None = None) -> None:
@@ -187,7 +205,7 @@ def fsconfig(fd: int, command: FsconfigCommand, key: str | None = None, value: s
 
     Raises: KernelError. See: man 2 fsconfig
     """
-    invoke("fsconfig", fs_fd=fd, cmd=int(command), key=key, value=value, aux=0)
+    invoke("fsconfig", fs_fd=fd, cmd=command, key=key, value=value, aux=0)
 
 
 def fsmount(fd: int, attributes: MountAttr = MountAttr(0)) -> Tree:
@@ -195,4 +213,4 @@ def fsmount(fd: int, attributes: MountAttr = MountAttr(0)) -> Tree:
 
     Raises: KernelError. See: man 2 fsmount
     """
-    return Tree(invoke("fsmount", fs_fd=fd, flags=1, attr_flags=attributes))
+    return Tree(invoke("fsmount", fs_fd=fd, flags=FsmountFlag.FSMOUNT_CLOEXEC, attr_flags=attributes))

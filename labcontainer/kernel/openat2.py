@@ -10,7 +10,9 @@ import enum
 import os
 import struct
 
-from labcontainer.kernel.libc import buffer, invoke
+from labcontainer.kernel.file import OpenFlag
+from labcontainer.kernel.libc import Buffer, invoke
+from labcontainer.kernel.notation import Mode
 
 
 class Resolve(enum.IntFlag):
@@ -30,5 +32,6 @@ def openat2(dirfd: int, pathname: str, flags: int, resolve: Resolve) -> int:
     See: man 2 openat2
     """
     # struct open_how { __u64 flags, mode, resolve; }
-    how = buffer(struct.pack("QQQ", flags | os.O_CLOEXEC, 0, resolve))
+    flags |= os.O_CLOEXEC
+    how = Buffer(struct.pack("QQQ", flags, 0, resolve), flags=OpenFlag(flags), mode=Mode(0), resolve=resolve)
     return invoke("openat2", dirfd=dirfd, pathname=pathname, how=how, size=len(how))

@@ -7,11 +7,11 @@ mount namespace, and the old one can then be unmounted. Lesson 03 shows the esca
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from labcontainer.kernel.libc import invoke
 from labcontainer.kernel.mount import UmountFlag, umount2
+from labcontainer.kernel.process import chdir
 
 
 def pivot_root(new_root: str | Path, put_old: str | Path) -> None:
@@ -31,7 +31,7 @@ def enter(new_root: str | Path) -> None:
 
     Raises: KernelError. See: man 2 pivot_root (pivot_root(".", "."))
     """
-    os.chdir(new_root)
+    chdir(new_root)
     pivot_root(".", ".")
 
 
@@ -41,4 +41,4 @@ def leave_old_root() -> None:
     Raises: KernelError. See: man 2 pivot_root (pivot_root(".", "."))
     """
     umount2(".", UmountFlag.MNT_DETACH)
-    os.chdir("/")
+    chdir("/")

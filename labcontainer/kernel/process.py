@@ -1,4 +1,4 @@
-"""Making a process, holding on to it, and hearing of its end.
+"""Making a process, what it may change about itself, becoming a program, and hearing of a process's end.
 
 A pid is a number that the Linux kernel gives again to somebody else; a pidfd is a descriptor of one process and no
 other. Everything that outlives a function here is held by pidfd, or by pid and start time together.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import enum
 import os
+import resource
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
-from labcontainer.errors import KernelError
 from labcontainer.kernel import trace
-from labcontainer.kernel.hints import hint
-from labcontainer.kernel.libc import fork_with_clone3, invoke
+from labcontainer.kernel.file import OpenFlag
+from labcontainer.kernel.libc import failure, fork_with_clone3, invoke, observe
 from labcontainer.kernel.namespaces import CloneFlag
+from labcontainer.kernel.notation import Fields, Mode
 
 
 class Prctl(enum.IntEnum):
@@ -38,6 +42,53 @@ class CloseRange(enum.IntFlag):
 
     CLOSE_RANGE_UNSHARE = 2
     CLOSE_RANGE_CLOEXEC = 4
+
+
+class ResourceLimit(enum.IntEnum):
+    """What setrlimit(2) can limit (``asm-generic/resource.h``)."""
+
+    RLIMIT_CPU = 0
+    RLIMIT_FSIZE = 1
+    RLIMIT_DATA = 2
+    RLIMIT_STACK = 3
+    RLIMIT_CORE = 4
+    RLIMIT_RSS = 5
+    RLIMIT_NPROC = 6
+    RLIMIT_NOFILE = 7
+    RLIMIT_MEMLOCK = 8
+    RLIMIT_AS = 9
+    RLIMIT_LOCKS = 10
+    RLIMIT_SIGPENDING = 11
+    RLIMIT_MSGQUEUE = 12
+    RLIMIT_NICE = 13
+    RLIMIT_RTPRIO = 14
+    RLIMIT_RTTIME = 15
+
+
+class Infinity(enum.IntEnum):
+    """No limit at all."""
+
+    RLIM_INFINITY = -1
+
+
+class IdType(enum.IntEnum):
+    """How waitid(2) is told which process."""
+
+    P_PIDFD = os.P_PIDFD
+
+
+class WaitFlag(enum.IntFlag):
+    """Which changes of a process waitid(2) tells of."""
+
+    WEXITED = os.WEXITED
+
+
+class SignalCode(enum.IntEnum):
+    """How a process has ended (``asm-generic/siginfo.h``)."""
+
+    CLD_EXITED = os.CLD_EXITED
+    CLD_KILLED = os.CLD_KILLED
+    CLD_DUMPED = os.CLD_DUMPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +116,20 @@ def clone3(flags: CloneFlag, *, cgroup: int | None = None) -> Child | None:
     pid, pidfd = fork_with_clone3(flags, signal.SIGCHLD, cgroup or 0)
     if pid == 0:
         return None
-    arguments = {"flags": flags, "exit_signal": int(signal.SIGCHLD), "cgroup": cgroup}
+    arguments: dict[str, object] = {"flags": flags, "exit_signal": signal.SIGCHLD}
+    if cgroup is not None:
+        arguments["cgroup"] = cgroup
     errno = max(-pid, 0)
     trace.emit("clone3", arguments, max(pid, -1), errno, started_ns, depth=1)
     if errno:
-        shown = trace.signature("clone3", ((name, trace.show(value)) for name, value in arguments.items()))
-        raise KernelError(errno, shown, hint("clone3", errno))
+        raise failure("clone3", arguments, errno)
     return Child(pid, pidfd)
 
 
 def fork() -> int:
     """Fork without new namespaces: 0 in the child, the child's pid in the parent. The caller must have one thread.
+
+    glibc's fork() is the system call clone with no flag but its own and SIGCHLD.
 
     Raises: KernelError (EAGAIN: the pids limit). See: man 2 fork
     """
@@ -84,7 +138,7 @@ def fork() -> int:
         pid = os.fork()
     except OSError as error:
         trace.emit("fork", {}, -1, error.errno or 0, started_ns, depth=1)
-        raise KernelError(error.errno or 0, "fork()", hint("clone3", error.errno or 0)) from None
+        raise failure("fork", {}, error.errno or 0) from None
     if pid:
         trace.emit("fork", {}, pid, 0, started_ns, depth=1)
     return pid
@@ -103,7 +157,7 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 
     Raises: KernelError (ESRCH: it has ended and been waited for). See: man 2 pidfd_send_signal
     """
-    invoke("pidfd_send_signal", pidfd=pidfd, sig=int(sig), info=None, flags=0)
+    invoke("pidfd_send_signal", pidfd=pidfd, sig=signal.Signals(sig), info=None, flags=0)
 
 
 def prctl(option: Prctl, arg2: int | bytes = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -127,9 +181,17 @@ def wait(child: Child) -> int:
 
     Raises: ChildProcessError if it is not a child of this process. See: man 2 waitid
     """
-    result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
-    assert result is not None  # only WNOHANG returns None
-    return exit_code(result)
+    told = Fields()
+
+    def waitid(idtype: IdType, id: int, infop: Fields, options: WaitFlag) -> os.waitid_result:
+        ended = os.waitid(idtype, id, options)
+        assert ended is not None  # only WNOHANG returns None
+        infop.update(si_pid=ended.si_pid, si_code=SignalCode(ended.si_code), si_status=ended.si_status)
+        return ended
+
+    return exit_code(
+        observe("waitid", waitid, idtype=IdType.P_PIDFD, id=child.pidfd, infop=told, options=WaitFlag.WEXITED)
+    )
 
 
 def exit_code(result: os.waitid_result) -> int:
@@ -138,6 +200,97 @@ def exit_code(result: os.waitid_result) -> int:
     See: man 2 waitid
     """
     return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+
+
+def setsid() -> int:
+    """Lead a new session, which has no controlling terminal.
+
+    Returns: the session's id. Raises: KernelError (EPERM: leads a process group already). See: man 2 setsid
+    """
+    return invoke("setsid")
+
+
+def setresuid(ruid: int, euid: int, suid: int) -> None:
+    """Change the real, effective and saved user id; leaving 0 empties the capability sets, but see PR_SET_KEEPCAPS.
+
+    Needs: CAP_SETUID. Raises: KernelError (EINVAL: not mapped in this user namespace). See: man 2 setresuid
+    """
+    observe("setresuid", os.setresuid, ruid=ruid, euid=euid, suid=suid)
+
+
+def setresgid(rgid: int, egid: int, sgid: int) -> None:
+    """Change the real, effective and saved group id.
+
+    Needs: CAP_SETGID. Raises: KernelError (EINVAL: not mapped in this user namespace). See: man 2 setresgid
+    """
+    observe("setresgid", os.setresgid, rgid=rgid, egid=egid, sgid=sgid)
+
+
+def setgroups(groups: Sequence[int]) -> None:
+    """Replace the supplementary groups.
+
+    Needs: CAP_SETGID, and a user namespace that does not deny it. Raises: KernelError (EPERM). See: man 2 setgroups
+    """
+    observe("setgroups", lambda size, groups: os.setgroups(groups), size=len(groups), list=groups)
+
+
+def setrlimit(limit: ResourceLimit, soft: int, hard: int) -> None:
+    """Limit what this process and its children may use; `Infinity.RLIM_INFINITY` is no limit.
+
+    Needs: CAP_SYS_RESOURCE to raise a hard limit. Raises: KernelError (EPERM, EINVAL). See: man 2 setrlimit
+    """
+    rlim = Fields(rlim_cur=soft, rlim_max=hard)
+    observe("setrlimit", lambda limit, _: resource.setrlimit(limit, (soft, hard)), resource=limit, rlim=rlim)
+
+
+def umask(mask: int) -> int:
+    """Take `mask` out of the permission bits of every file that is made from here on.
+
+    Returns: the mask before. See: man 2 umask
+    """
+    return observe("umask", os.umask, mask=Mode(mask))
+
+
+def chdir(path: str | Path) -> None:
+    """Change the directory from which relative paths count.
+
+    Raises: KernelError. See: man 2 chdir
+    """
+    observe("chdir", os.chdir, path=path)
+
+
+def dup2(oldfd: int, newfd: int) -> None:
+    """Make `newfd`, which execve does not close, mean what `oldfd` means.
+
+    Raises: KernelError. See: man 2 dup
+    """
+    observe("dup2", os.dup2, oldfd=oldfd, newfd=newfd)
+
+
+def pipe2(flags: OpenFlag) -> tuple[int, int]:
+    """A pipe's reading and writing end.
+
+    Raises: KernelError (EMFILE). See: man 2 pipe
+    """
+    pipefd: list[int] = []
+    observe("pipe2", lambda pipefd, flags: pipefd.extend(os.pipe2(flags)), pipefd=pipefd, flags=flags)
+    return pipefd[0], pipefd[1]
+
+
+def execve(pathname: str, argv: list[str], envp: Mapping[str, str]) -> NoReturn:
+    """Become the program `pathname`; returns only by raising.
+
+    Raises: KernelError (ENOENT: no such file, or no such interpreter or loader; EACCES; ENOEXEC). See: man 2 execve
+    """
+    arguments = {"pathname": pathname, "argv": argv, "envp": envp}
+    started_ns = trace.clock()
+    # Told beforehand: afterwards nobody is left here who could tell it.
+    trace.emit("execve", arguments, None, 0, started_ns, depth=1)
+    try:
+        os.execve(pathname, argv, envp)
+    except OSError as error:
+        trace.emit("execve", arguments, -1, error.errno or 0, started_ns, depth=1)
+        raise failure("execve", arguments, error.errno or 0) from None
 
 
 def become_subreaper() -> None:

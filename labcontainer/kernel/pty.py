@@ -7,15 +7,25 @@ monitor over a socket.
 
 from __future__ import annotations
 
+import enum
 import fcntl
 import os
 import struct
 import termios
 from dataclasses import dataclass
 
-# asm-generic/ioctls.h; not in Python's termios
-_TIOCSPTLCK = 0x40045431
-_TIOCGPTPEER = 0x5441
+from labcontainer.kernel.file import OpenFlag
+from labcontainer.kernel.libc import observe
+from labcontainer.kernel.notation import Fields
+
+
+class Ioctl(enum.IntEnum):
+    """What ioctl(2) is asked of a terminal (``asm-generic/ioctls.h``)."""
+
+    TIOCSCTTY = termios.TIOCSCTTY
+    TIOCSWINSZ = termios.TIOCSWINSZ
+    TIOCSPTLCK = 0x40045431
+    TIOCGPTPEER = 0x5441
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,14 @@ def open_pair(ptmx: str = "/dev/ptmx") -> tuple[int, int]:
 
     The terminal is opened through the controller (TIOCGPTPEER), never by its path, which a container could replace.
 
-    Raises: OSError. See: man 4 pts, man 2 TIOCGPTPEER
+    Raises: KernelError. See: man 4 pts, man 2 TIOCGPTPEER
     """
-    controller = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    flags = OpenFlag.O_RDWR | OpenFlag.O_NOCTTY | OpenFlag.O_CLOEXEC
+    controller = observe("open", os.open, pathname=ptmx, flags=flags)
     try:
-        fcntl.ioctl(controller, _TIOCSPTLCK, struct.pack("i", 0))
-        terminal = fcntl.ioctl(controller, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        unlocked = struct.pack("i", 0)
+        observe("ioctl", lambda fd, op, _: fcntl.ioctl(fd, op, unlocked), fd=controller, op=Ioctl.TIOCSPTLCK, argp=[0])
+        terminal = observe("ioctl", fcntl.ioctl, fd=controller, op=Ioctl.TIOCGPTPEER, argp=flags)
     except OSError:
         os.close(controller)
         raise
@@ -46,23 +58,15 @@ def open_pair(ptmx: str = "/dev/ptmx") -> tuple[int, int]:
 def set_size(fd: int, size: Size) -> None:
     """Tell the terminal its size; the foreground process group gets SIGWINCH.
 
-    Raises: OSError. See: man 2 TIOCSWINSZ
+    Raises: KernelError. See: man 2 TIOCSWINSZ
     """
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
-
-
-def get_size(fd: int) -> Size:
-    """The size of the terminal `fd`.
-
-    Raises: OSError (ENOTTY). See: man 2 TIOCGWINSZ
-    """
-    rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
-    return Size(rows, columns)
+    packed, winsize = struct.pack("HHHH", size.rows, size.columns, 0, 0), Fields(ws_row=size.rows, ws_col=size.columns)
+    observe("ioctl", lambda fd, op, _: fcntl.ioctl(fd, op, packed), fd=fd, op=Ioctl.TIOCSWINSZ, argp=winsize)
 
 
 def make_controlling(fd: int) -> None:
     """Make `fd` the controlling terminal of this process, which must lead a session without one.
 
-    Raises: OSError. See: man 2 TIOCSCTTY
+    Raises: KernelError. See: man 2 TIOCSCTTY
     """
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+    observe("ioctl", fcntl.ioctl, fd=fd, op=Ioctl.TIOCSCTTY, argp=0)

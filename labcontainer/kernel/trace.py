@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
+from labcontainer.kernel.notation import shown, signature
+
 
 class Role(enum.StrEnum):
     """Which of the processes that make a container has made a call."""
@@ -45,7 +47,8 @@ class Event:
     """One call: who made it, with what, what came back, and why it was made.
 
     Units: ``start_ns`` is CLOCK_MONOTONIC, ``duration_ns`` nanoseconds. ``arguments`` are (name, text)
-    pairs with flags decoded. ``errno`` is a name such as ``EPERM``, or None when the call succeeded.
+    pairs with flags decoded. ``result`` is None where the call never returned: an execve that succeeds is the end of
+    the program that made it. ``errno`` is a name such as ``EPERM``, or None when the call succeeded.
     ``file``, ``line`` and ``function`` are the caller's, the line one would read to see why.
     """
 
@@ -55,7 +58,7 @@ class Event:
     role: str
     call: str
     arguments: tuple[tuple[str, str], ...]
-    result: int
+    result: int | None
     errno: str | None
     file: str
     line: int
@@ -64,8 +67,8 @@ class Event:
     why: str
 
     def __str__(self) -> str:
-        result = f"-1 {self.errno}" if self.errno else str(self.result)
-        return f"{signature(self.call, self.arguments)} = {result}"
+        result = "?" if self.result is None else str(self.result)
+        return f"{signature(self.call, self.arguments)} = {result}{f' {self.errno}' if self.errno else ''}"
 
     def to_json(self) -> str:
         """One line of JSON, the form in which child processes hand events over."""
@@ -113,9 +116,10 @@ def to_file(fd: int) -> None:
 
 
 def become(role: Role) -> None:
-    """After a fork: from here on, events come from `role` and this process's pid."""
+    """After a fork: events now come from `role` and this process's pid, and belong to no step of its parent."""
     global _role, _pid
     _role = role
+    _step.set(("", ""))
     # Inside a PID namespace getpid() is 1, but /proc is still the host's until the root changes, and
     # /proc/self names us by the host's number. Only a recording process pays for the look.
     _pid = int(os.readlink("/proc/self")) if _sinks else None
@@ -138,8 +142,15 @@ def step(name: str, why: str = "") -> Iterator[None]:
 
 
 def merge(*sources: Iterable[Event]) -> tuple[Event, ...]:
-    """All events in the order in which they began, whichever process made them."""
-    return tuple(sorted((event for source in sources for event in source), key=lambda event: event.start_ns))
+    """All events in the order in which they began, whichever process made them.
+
+    What may never return is recorded before it is tried (`emit`), and again with its errno when it has failed: of the
+    two only the latter stays.
+    """
+    events = [event for source in sources for event in source]
+    returned = {(event.pid, event.start_ns) for event in events if event.result is not None}
+    kept = (event for event in events if event.result is not None or (event.pid, event.start_ns) not in returned)
+    return tuple(sorted(kept, key=lambda event: event.start_ns))
 
 
 def read(lines: Iterable[bytes]) -> tuple[Event, ...]:
@@ -152,15 +163,17 @@ def clock() -> int:
     return time.monotonic_ns() if _sinks else 0
 
 
-def emit(call: str, arguments: Mapping[str, object], result: int, errno: int, started_ns: int, depth: int = 2) -> None:
-    """Hand one finished call to every sink.
+def emit(
+    call: str, arguments: Mapping[str, object], result: int | None, errno: int, started_ns: int, depth: int = 2
+) -> None:
+    """Hand one call to every sink: a finished one, or with `result` None one that may never return.
 
     `depth` counts frames from here to the wrapper that stands for the system call (`mount.mount`); its caller is
     the line of source that is shown.
     """
     if not _sinks:
         return
-    ended_ns = time.monotonic_ns()
+    ended_ns = time.monotonic_ns() if result is not None else started_ns
     wrapper = sys._getframe(depth)
     caller = wrapper.f_back or wrapper
     name, why = _step.get()
@@ -170,7 +183,7 @@ def emit(call: str, arguments: Mapping[str, object], result: int, errno: int, st
         pid=_pid or os.getpid(),
         role=_role,
         call=call,
-        arguments=tuple((key, show(value)) for key, value in arguments.items()),
+        arguments=shown(arguments),
         result=result,
         errno=errno_names.errorcode.get(errno, str(errno)) if errno else None,
         file=caller.f_code.co_filename,
@@ -181,41 +194,6 @@ def emit(call: str, arguments: Mapping[str, object], result: int, errno: int, st
     )
     for sink in _sinks:
         sink(event)
-
-
-def show(value: object) -> str:
-    """A value as one would write it in C: flags by name, NULL, strings in quotes cut at 256 characters."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, enum.IntFlag):
-        return flag_names(value)
-    if isinstance(value, enum.IntEnum):
-        return value.name
-    if isinstance(value, int):
-        return str(int(value))
-    if not isinstance(value, str | bytes | os.PathLike):
-        return f"<{type(value).__name__}>" if hasattr(value, "_length_") else json.dumps(str(value))
-    if isinstance(value, bytes):
-        value = value.decode(errors="backslashreplace")
-    text = str(value)
-    return json.dumps(text if len(text) <= 256 else text[:256] + "…", ensure_ascii=False)
-
-
-def flag_names(flags: enum.IntFlag) -> str:
-    """``MS_BIND|MS_REC``: the C names of the set bits, what has no name in hexadecimal."""
-    names, rest = [], int(flags)
-    for member in type(flags):
-        if member and member & rest == member:
-            names.append(member.name or hex(member))
-            rest &= ~member
-    if rest:
-        names.append(hex(rest))
-    return "|".join(names) or "0"
-
-
-def signature(call: str, arguments: Iterable[tuple[str, str]]) -> str:
-    """The call as text: ``umount2(target="/mnt", flags=MNT_DETACH)``."""
-    return f"{call}({', '.join(f'{name}={text}' for name, text in arguments)})"
 
 
 def _attach(sink: Sink) -> None:

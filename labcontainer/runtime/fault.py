@@ -11,7 +11,7 @@ import errno as errno_names
 from typing import Any
 
 from labcontainer.errors import HostError, KernelError, LabError, UsageError
-from labcontainer.kernel import trace
+from labcontainer.kernel.notation import show
 
 
 def to_json(error: Exception) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def sentence(error: LabError) -> str:
 
 
 def _call(error: OSError) -> str:
-    paths = [trace.show(path) for path in (error.filename, error.filename2) if path is not None]
+    paths = [show(path) for path in (error.filename, error.filename2) if path is not None]
     return f"the call on {' and '.join(paths)}" if paths else "a call"
 
 

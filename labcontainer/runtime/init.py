@@ -18,19 +18,18 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from labcontainer.errors import InitError
+from labcontainer.errors import InitError, KernelError
 from labcontainer.kernel import capabilities, file, namespaces, process, pty, seccomp, trace
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
-from labcontainer.kernel.process import CloseRange, Prctl
+from labcontainer.kernel.process import CloseRange, Infinity, Prctl, ResourceLimit
 from labcontainer.oci.runtime_spec import Process, Spec
 from labcontainer.runtime import channel
 from labcontainer.runtime.steps import Held, Step
@@ -84,10 +83,10 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     assert spec.process is not None
     _expect(connection, "go")
     with stage("identity", "as root inside the namespace we may set it up; outside we stay who we were"):
-        os.setsid()
+        process.setsid()
         if job.new_user:
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
+            process.setresgid(0, 0, 0)
+            process.setresuid(0, 0, 0)
     with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand then as its root"):
         _enter_cgroup(job)
     progress.stage = "root"
@@ -140,31 +139,30 @@ def _names(spec: Spec) -> None:
 def _stdio(job: Job, connection: socket.socket) -> None:
     if job.stdio is not None:
         for target, fd in enumerate(job.stdio):
-            os.dup2(fd, target)
+            process.dup2(fd, target)
         return
     controller, terminal = pty.open_pair()
     pty.make_controlling(terminal)
     for target in (0, 1, 2):
-        os.dup2(terminal, target)
+        process.dup2(terminal, target)
     channel.send(connection, "terminal", fds=[controller])
     os.close(controller)
 
 
 def _limits(config: Process) -> None:
     for limit in config.rlimits:
-        number = getattr(resource, limit.type, None)
-        if number is None:
+        if limit.type not in ResourceLimit.__members__:
             raise InitError("limits", f"unknown resource limit {limit.type}")
-        resource.setrlimit(number, (_rlim(limit.soft), _rlim(limit.hard)))
+        process.setrlimit(ResourceLimit[limit.type], _rlim(limit.soft), _rlim(limit.hard))
     if config.oom_score_adj is not None:
         file.write("/proc/self/oom_score_adj", str(config.oom_score_adj))
-    os.umask(config.user.umask if config.user.umask is not None else 0o022)
+    process.umask(config.user.umask if config.user.umask is not None else 0o022)
     # Marked, not closed: the channel must live until execve tells the monitor of success.
     process.close_range(3, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
 
 
 def _rlim(value: int) -> int:
-    return resource.RLIM_INFINITY if value >= (1 << 63) - 1 else value
+    return Infinity.RLIM_INFINITY if value >= (1 << 63) - 1 else value
 
 
 def _privileges(config: Process, filter: bytes | None) -> None:
@@ -177,8 +175,8 @@ def _privileges(config: Process, filter: bytes | None) -> None:
         process.prctl(Prctl.PR_SET_KEEPCAPS, 1)
     if config.user.additional_gids or os.getuid() == 0:
         _set_groups(list(config.user.additional_gids))
-    os.setresgid(config.user.gid, config.user.gid, config.user.gid)
-    os.setresuid(config.user.uid, config.user.uid, config.user.uid)
+    process.setresgid(config.user.gid, config.user.gid, config.user.gid)
+    process.setresuid(config.user.uid, config.user.uid, config.user.uid)
     if wanted is not None:
         capabilities.capset(_caps(wanted.effective), _caps(wanted.permitted), _caps(wanted.inheritable))
         capabilities.set_ambient(_caps(wanted.ambient))
@@ -188,8 +186,8 @@ def _privileges(config: Process, filter: bytes | None) -> None:
 
 def _set_groups(groups: list[int]) -> None:
     try:
-        os.setgroups(groups)
-    except OSError as error:
+        process.setgroups(groups)
+    except KernelError as error:
         # With a single id mapped setgroups is denied for good; there is then no other group to leave or join.
         if error.errno != errno.EPERM or groups:
             raise
@@ -211,10 +209,12 @@ def _environment(config: Process) -> dict[str, str]:
 
 def _change_directory(cwd: str) -> None:
     try:
-        os.chdir(cwd)
-    except FileNotFoundError:
-        os.makedirs(cwd, exist_ok=True)
-        os.chdir(cwd)
+        process.chdir(cwd)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        file.make_directories(cwd)
+        process.chdir(cwd)
     if not os.getcwd().startswith("/"):
         raise InitError("command", f"the working directory {cwd} lies outside of the container's root")
 
@@ -226,17 +226,17 @@ def _execute(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     else:
         path = environment.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         candidates = [f"{directory or '.'}/{name}" for directory in path.split(":")]
-    refused: OSError | None = None
+    refused: KernelError | None = None
     for candidate in candidates:
         try:
-            os.execve(candidate, arguments, environment)
-        except OSError as error:
+            process.execve(candidate, arguments, environment)
+        except KernelError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 refused = error
     raise _not_executed(name, refused, candidates)
 
 
-def _not_executed(name: str, refused: OSError | None, candidates: list[str]) -> InitError:
+def _not_executed(name: str, refused: KernelError | None, candidates: list[str]) -> InitError:
     if refused is not None:
         reason = "it has no #! line and is not for this machine" if refused.errno == errno.ENOEXEC else refused.strerror
         return InitError("command", f"{name}: cannot be executed: {reason}", 126)

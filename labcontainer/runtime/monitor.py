@@ -21,6 +21,7 @@ from typing import Any
 
 from labcontainer.errors import InitError, LabError
 from labcontainer.kernel import cgroup, process, pty, seccomp, trace, userns
+from labcontainer.kernel.file import OpenFlag
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.process import Child
 from labcontainer.kernel.trace import Role
@@ -134,12 +135,13 @@ class Monitor:
         )
 
     def _pipes(self) -> tuple[int, int, int]:
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        with trace.step("streams", "what the command prints comes to us through pipes"):
+            out_read, out_write = process.pipe2(OpenFlag.O_CLOEXEC)
+            err_read, err_write = process.pipe2(OpenFlag.O_CLOEXEC)
         self.streams = Streams(None, out_read, err_read)
         if not self.request.interactive:
             return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), out_write, err_write
-        in_read, in_write = os.pipe2(os.O_CLOEXEC)
+        in_read, in_write = process.pipe2(OpenFlag.O_CLOEXEC)
         self.streams.stdin = in_write
         return in_read, out_write, err_write
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from labcontainer.kernel import process, userns
+from labcontainer.kernel import process, trace, userns
 from labcontainer.kernel.namespaces import CloneFlag
+from labcontainer.kernel.trace import Role
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
@@ -59,8 +60,9 @@ def _remove_inside(directory: Path) -> None:
         # We are the child: root of a user namespace once the parent has written the maps, and only there.
         code = 1
         with contextlib.suppress(OSError):
+            trace.become(Role.CHILD)
             os.read(waits, 1)
-            os.setresuid(0, 0, 0)
+            process.setresuid(0, 0, 0)
             for entry in directory.iterdir():
                 _remove(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
             code = 0

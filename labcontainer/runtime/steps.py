@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 from labcontainer.errors import KernelError, SpecError
-from labcontainer.kernel import mount, netlink, pivot
+from labcontainer.kernel import file, mount, netlink, pivot
 from labcontainer.kernel.mount import MountAttr, MountFlag, OpenTreeFlag, Tree
+from labcontainer.kernel.notation import flag_names
 from labcontainer.kernel.overlay import Overlay
-from labcontainer.kernel.trace import flag_names
 
 Held = dict[str, Tree]
 
@@ -170,7 +170,7 @@ class PutDown:
             make_directory(self.destination)
         elif not os.path.exists(self.destination):
             make_directory(os.path.dirname(self.destination))
-            os.close(os.open(self.destination, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+            file.mknod(self.destination, stat.S_IFREG | 0o644)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,9 @@ class MakeDevice:
 
     def execute(self, held: Held) -> None:
         make_directory(os.path.dirname(self.path))
-        os.mknod(self.path, self.mode, self.device)
-        os.chmod(self.path, stat.S_IMODE(self.mode))
-        os.chown(self.path, self.uid, self.gid)
+        file.mknod(self.path, self.mode, self.device)
+        file.chmod(self.path, stat.S_IMODE(self.mode))
+        file.chown(self.path, self.uid, self.gid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ class MakeLink:
         return f'symlink("{self.target}", "{self.path}")'
 
     def execute(self, held: Held) -> None:
-        with contextlib.suppress(FileExistsError):
-            os.symlink(self.target, self.path)
+        if not os.path.lexists(self.path):
+            file.symlink(self.target, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +280,9 @@ class LeaveOldRoot:
 def make_directory(path: str) -> None:
     """Make `path` and its parents inside the root that init has entered. Raises: KernelError."""
     try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise KernelError(error.errno or 0, f'mkdir("{path}")', "the image has no such directory to mount on") from None
+        file.make_directories(path)
+    except KernelError as error:
+        raise KernelError(error.errno or 0, error.call, "the image has no such directory to mount on") from None
 
 
 @contextlib.contextmanager

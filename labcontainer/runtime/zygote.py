@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,15 +71,34 @@ def _serve(connection: socket.socket, listener: socket.socket) -> None:
 
 
 def _fork_monitor(request: Request, connection: socket.socket, listener: socket.socket) -> None:
-    if request.trace:
-        trace.to_file(os.open(request.trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
-        trace.become(Role.ZYGOTE)
-    with trace.step("fork", "the monitor must live on when the notebook is closed, so it is a process of its own"):
+    with (
+        _recorded(request.trace),
+        trace.step("fork", "the monitor must live on when the notebook is closed, so it is a process of its own"),
+    ):
         pid = process.fork()
-    if pid == 0:
-        # We are the monitor: same privileges, one thread; the zygote's listening socket is not ours.
-        _monitor(request, connection, listener)
-    trace.stop()
+        if pid == 0:
+            # We are the monitor: same privileges, one thread; the zygote's listening socket is not ours.
+            _monitor(request, connection, listener)
+
+
+@contextlib.contextmanager
+def _recorded(path: str | None) -> Iterator[None]:
+    """Append what happens inside to the trace at `path`; a monitor goes on with it, and never comes back here."""
+    if path is None:
+        yield
+        return
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    except FileNotFoundError:  # who wanted to record has stopped meanwhile
+        yield
+        return
+    trace.to_file(fd)
+    trace.become(Role.ZYGOTE)
+    try:
+        yield
+    finally:
+        trace.stop()
+        os.close(fd)
 
 
 def _monitor(request: Request, connection: socket.socket, listener: socket.socket) -> NoReturn:
@@ -86,7 +106,8 @@ def _monitor(request: Request, connection: socket.socket, listener: socket.socke
     try:
         trace.become(Role.MONITOR)
         listener.close()
-        os.setsid()
+        with trace.step("session", "no terminal of the notebook's may send us a signal"):
+            process.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         connection.settimeout(None)
         Monitor(request, connection).run()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labcontainer.errors import NotFound
-from labcontainer.kernel.trace import Event, signature
+from labcontainer.kernel.notation import signature
+from labcontainer.kernel.trace import Event
 from labcontainer.widgets import page, timeaxis
 
 _FAMILIES = {

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from labcontainer.errors import KernelError
-from labcontainer.kernel import file, namespaces, trace
-from labcontainer.kernel.mount import MountFlag
+from labcontainer.kernel import file, namespaces, process, trace
 from labcontainer.kernel.trace import Event
 
 
@@ -59,11 +58,22 @@ def test_events_of_several_processes_are_put_in_the_order_of_their_beginning(tmp
     assert trace.merge(events[1:], events[:1]) == tuple(events)
 
 
-def test_flags_are_shown_by_their_names() -> None:
-    assert trace.show(MountFlag.MS_BIND | MountFlag.MS_REC) == "MS_BIND|MS_REC"
-    assert trace.show(MountFlag(0)) == "0"
-    assert trace.show(None) == "NULL"
-    assert trace.show("x" * 300).endswith('…"')
+def test_what_never_returns_is_told_before_it_and_once() -> None:
+    with trace.recording() as events, pytest.raises(KernelError, match="ENOENT"):
+        process.execve("/no/such/program", ["program"], {})
+    assert [event.result for event in events] == [None, -1]
+    assert [str(event) for event in trace.merge(events)] == [
+        'execve(pathname="/no/such/program", argv=["program"], envp=[]) = -1 ENOENT'
+    ]
+    assert str(trace.merge(events[:1])[0]).endswith("= ?")
+
+
+def test_a_child_leaves_the_step_of_its_parent(tmp_path: Path) -> None:
+    with trace.recording() as events, trace.step("parent's", "a fork is no end of a with block"):
+        trace.become(trace.Role.CHILD)
+        file.mkdir(tmp_path / "d")
+        trace.become(trace.Role.ENGINE)
+    assert (events[0].role, events[0].step, events[0].why) == ("child", "", "Make the directory `path`")
 
 
 def test_an_error_of_a_write_names_the_path_and_the_data(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ See: https://docs.kernel.org/admin-guide/cgroup-v2.html#device-controller
 
 from __future__ import annotations
 
+import enum
 import os
 import struct
 from collections.abc import Sequence
@@ -22,20 +23,40 @@ from pathlib import Path
 
 from labcontainer.kernel import proc
 from labcontainer.kernel.cgroup.limits import DeviceRule, deciding
-from labcontainer.kernel.libc import buffer, invoke, pointer_to
+from labcontainer.kernel.libc import Buffer, invoke
 from labcontainer.kernel.proc import IdRange
 
-# linux/bpf.h
-_BPF_PROG_LOAD, _BPF_PROG_ATTACH = 5, 8
-_BPF_PROG_TYPE_CGROUP_DEVICE, _BPF_CGROUP_DEVICE = 15, 6
-# Programs of cgroups above and below are asked as well, and each of them must allow.
-_BPF_F_ALLOW_MULTI = 2
 _TYPES = {"b": 1, "c": 2}
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 _ALL = 7
 _LOAD32, _MOV32_IMM, _MOV32_REG, _AND32_IMM, _RSH32_IMM = 0x61, 0xB4, 0xBC, 0x54, 0x74
 _JEQ_IMM, _JNE_IMM, _EXIT = 0x15, 0x55, 0x95
 _EVERY_ID = (IdRange(0, 0, 0xFFFFFFFF),)
+
+
+class Bpf(enum.IntEnum):
+    """Commands of bpf(2), and what they are told (``linux/bpf.h``)."""
+
+    BPF_PROG_LOAD = 5
+    BPF_PROG_ATTACH = 8
+
+
+class ProgramType(enum.IntEnum):
+    """For what a program may be used."""
+
+    BPF_PROG_TYPE_CGROUP_DEVICE = 15
+
+
+class AttachType(enum.IntEnum):
+    """Where a program is attached."""
+
+    BPF_CGROUP_DEVICE = 6
+
+
+class AttachFlag(enum.IntFlag):
+    """How: programs of cgroups above and below are asked as well, and each of them must allow."""
+
+    BPF_F_ALLOW_MULTI = 2
 
 
 def may_rule() -> bool:
@@ -75,15 +96,21 @@ def attach(directory: Path, rules: Sequence[DeviceRule]) -> None:
 
     Needs: CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN. Raises: KernelError. See: man 2 bpf
     """
-    code, license = buffer(program(rules)), buffer(b"Apache-2.0\0")
-    load = struct.pack(
-        "=IIQQIIQ", _BPF_PROG_TYPE_CGROUP_DEVICE, len(code) // 8, pointer_to(code), pointer_to(license), 0, 0, 0
-    )
-    fd = invoke("bpf", cmd=_BPF_PROG_LOAD, attr=buffer(load), size=len(load))
+    code, license = Buffer(program(rules)), Buffer(b"Apache-2.0\0")
+    kind, count = ProgramType.BPF_PROG_TYPE_CGROUP_DEVICE, len(code) // 8
+    load = Buffer(
+        struct.pack("=IIQQIIQ", kind, count, code.address, license.address, 0, 0, 0),
+        prog_type=kind, insn_cnt=count, license=bytes(license).rstrip(b"\0"),
+    )  # fmt: skip
+    fd = invoke("bpf", cmd=Bpf.BPF_PROG_LOAD, attr=load, size=len(load))
     target = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        how = struct.pack("=IIII", target, fd, _BPF_CGROUP_DEVICE, _BPF_F_ALLOW_MULTI)
-        invoke("bpf", cmd=_BPF_PROG_ATTACH, attr=buffer(how), size=len(how))
+        where, flags = AttachType.BPF_CGROUP_DEVICE, AttachFlag.BPF_F_ALLOW_MULTI
+        how = Buffer(
+            struct.pack("=IIII", target, fd, where, flags),
+            target_fd=target, attach_bpf_fd=fd, attach_type=where, attach_flags=flags,
+        )  # fmt: skip
+        invoke("bpf", cmd=Bpf.BPF_PROG_ATTACH, attr=how, size=len(how))
     finally:
         os.close(target)
         os.close(fd)

@@ -14,13 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labcontainer.kernel.libc import buffer, invoke, pointer_to
+from labcontainer.kernel.libc import Buffer, invoke
 
-_SECCOMP_SET_MODE_FILTER = 1
 _INSTRUCTION_BYTES = 8
 
 # Part of every kept program's name: whoever changes how programs are made counts it up.
 _MADE_BY = 1
+
+
+class Operation(enum.IntEnum):
+    """What seccomp(2) is asked to do (``linux/seccomp.h``)."""
+
+    SECCOMP_SET_MODE_FILTER = 1
 
 
 class FilterFlag(enum.IntFlag):
@@ -36,10 +41,10 @@ def load(bpf: bytes, flags: FilterFlag = FilterFlag(0)) -> None:
 
     Needs: no_new_privs, or CAP_SYS_ADMIN. Raises: KernelError (EACCES without them). See: man 2 seccomp
     """
-    program = buffer(bpf)
+    program, count = Buffer(bpf), len(bpf) // _INSTRUCTION_BYTES
     # struct sock_fprog { unsigned short len; struct sock_filter *filter; }
-    fprog = buffer(struct.pack("@HP", len(bpf) // _INSTRUCTION_BYTES, pointer_to(program)))
-    invoke("seccomp", operation=_SECCOMP_SET_MODE_FILTER, flags=flags, args=fprog)
+    fprog = Buffer(struct.pack("@HP", count, program.address), len=count)
+    invoke("seccomp", operation=Operation.SECCOMP_SET_MODE_FILTER, flags=flags, args=fprog)
 
 
 def compile(policy: Mapping[str, Any], *, cache: Path | None = None) -> bytes:
