@@ -50,6 +50,11 @@ _HINTS = {
     ("pivot_root", errno.EINVAL): "new_root must be a mount point, and neither it nor its parent mount may be shared",
     ("sethostname", errno.EPERM): "changing the host name needs CAP_SYS_ADMIN in the owner of the UTS namespace",
     ("seccomp", errno.EACCES): "set no_new_privs first, or hold CAP_SYS_ADMIN",
+    ("inotify_init1", errno.EMFILE): "too many watchers; try: sudo sysctl -w fs.inotify.max_user_instances=1024",
+    (
+        "inotify_add_watch",
+        errno.ENOSPC,
+    ): "too many watched files; try: sudo sysctl -w fs.inotify.max_user_watches=65536",
     ("mkdir", errno.ENOSPC): "no space is left on the device, or a cgroup may have no more children",
     ("write", errno.ENOSPC): "no space is left on the device",
 }

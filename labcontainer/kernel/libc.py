@@ -55,7 +55,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # The same library, called without giving up the interpreter's lock: a child born inside a call must own it.
 _libc_locked = ctypes.PyDLL(None, use_errno=True)
 
-_IN_GLIBC = frozenset({"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl", "setsid"})
+_IN_GLIBC = frozenset(
+    {"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl", "setsid"}
+    | {"inotify_init1", "inotify_add_watch"}
+)
 
 # Since Linux 5.1 a new system call has one number on every architecture; the older ones differ.
 # See include/uapi/asm-generic/unistd.h and arch/x86/entry/syscalls/syscall_64.tbl.

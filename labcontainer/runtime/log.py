@@ -1,62 +1,167 @@
-"""A container's log: docker's json-file format, a JSON object a line.
+"""A container's log as docker's json-file driver writes it: a JSON object for each line, in files that are rotated.
 
-    {"log":"hello\\n","stream":"stdout","time":"2026-01-31T12:00:00.123456789Z"}
+    {"log":"hello\\n","stream":"stdout","time":"2026-01-31T12:00:00.123456789Z"}      log.json, log.json.1, log.json.2
 
-Bytes that are not UTF-8 are kept: they stand as lone surrogates (Python's surrogateescape), which `read` turns back.
+What is read is written at once, so a line that came in two pieces is two records, the first without a newline. Bytes
+that are not UTF-8 are kept: they stand as lone surrogates (Python's surrogateescape), from which they come back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from pathlib import Path
-from typing import BinaryIO
 
-_NAMES = {1: "stdout", 2: "stderr"}
+NAME = "log.json"
+_STREAMS = {1: "stdout", 2: "stderr"}
+# Stands for "a record ends here" while a piece is encoded: surrogateescape never makes this one of bytes.
+_END = "\ud800"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """When a log is put away, and how many files are kept. `max_size_bytes` None: it grows without end.
+
+    Docker's default is that; ours keeps at most 30 MB for a container, because a student's disk is small.
+    """
+
+    max_size_bytes: int | None = 10_000_000
+    max_files: int = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was written in one piece: to ``stdout`` or ``stderr``, and when (RFC 3339, UTC, nanoseconds)."""
+    """What was written in one piece, to ``stdout`` or ``stderr``, and when (RFC 3339, UTC, nanoseconds).
+
+    `data` is a line, or a piece of one that has no newline. `dropped_bytes` went missing just before.
+    """
 
     stream: str
     data: bytes
     time: str
+    dropped_bytes: int = 0
 
 
 class Log:
-    """A log being written; its file appears with the first output."""
+    """A log being written. Its file appears with the first output; one that is there is continued.
 
-    def __init__(self, path: Path) -> None:
+    It never raises: on a full disk output is dropped, which stderr is told once. When there is room again, a record
+    without output says how many bytes are missing: ``{"log":"",…,"attrs":{"dropped":"4096"}}``.
+    """
+
+    def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._rotation = rotation or Rotation()
+        self._fd: int | None = None
+        self._size = 0
+        self._dropped_bytes = 0
 
     def write(self, stream: int, data: bytes) -> None:
         """Append `data` of stream 1 or 2, unbuffered, so that a reader sees it at once."""
-        if self._file is None:
-            self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115  closed by close()
-        text = data.decode(errors="surrogateescape")
-        record = {"log": text, "stream": _NAMES[stream], "time": timestamp(time.time_ns())}
-        self._file.write(json.dumps(record).encode() + b"\n")
+        now = timestamp(time.time_ns())
+        records = encode(_STREAMS[stream], data, now)
+        if self._dropped_bytes:
+            records = _gap(self._dropped_bytes, now) + records
+        if left := self._append(records):
+            lost = [parse(line) for line in left.splitlines()]
+            self._dropped_bytes = sum(len(record.data) + record.dropped_bytes for record in lost if record)
 
     def close(self) -> None:
         """Close the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _append(self, records: bytes) -> bytes:
+        """Write whole records; returns those for which there was no room."""
+        try:
+            if self._fd is None:
+                self._open()
+            while records:
+                assert self._fd is not None
+                piece = self._fitting(records)
+                written = os.write(self._fd, piece)
+                if written < len(piece):
+                    os.ftruncate(self._fd, self._size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._size += written
+                records = records[written:]
+        except OSError as error:
+            if not self._dropped_bytes:
+                print(f"{self._path}: output is dropped: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201
+        return records
+
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(self._fd).st_size
+        if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+            self._size += os.write(self._fd, b"\n")  # a killed monitor left half a record: it must not spoil ours
+
+    def _fitting(self, records: bytes) -> bytes:
+        """As many whole records as the file may still take, after a rotation if need be; one at least."""
+        most = self._rotation.max_size_bytes
+        if most is None or self._size + len(records) <= most:
+            return records
+        end = records.rfind(b"\n", 0, max(0, most - self._size)) + 1
+        if not end and self._size:
+            self._rotate()
+            return self._fitting(records)
+        return records[: end or records.index(b"\n") + 1]
+
+    def _rotate(self) -> None:
+        self.close()
+        files = [self._path, *(rotated(self._path, number) for number in range(1, self._rotation.max_files))]
+        for older, newer in zip(files[:0:-1], files[-2::-1], strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(newer, older)
+        if len(files) == 1:
+            os.unlink(self._path)
+        self._open()
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a log, oldest first; nothing where no log is. A line that is still being written is left out."""
-    if not path.exists():
-        return
-    with open(path, "rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                fields = json.loads(line)
-                data = fields["log"].encode(errors="surrogateescape")
-                yield Record(fields["stream"], data, fields["time"])
+    """The records of one file, the oldest first; nothing where there is none."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        yield from filter(None, map(parse, file))
+
+
+def rotated(path: Path, number: int) -> Path:
+    """The file that was put away `number` rotations ago."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+def encode(stream: str, data: bytes, time: str) -> bytes:
+    """`data` as records, one for each line.
+
+    Everything is done to the piece as a whole: a loop over its lines would make the log slower than the container.
+    """
+    text = data.decode(errors="surrogateescape").replace("\n", "\n" + _END).removesuffix(_END)
+    end = f'","stream":"{stream}","time":"{time}"}}\n'
+    body = encode_basestring(text)[:-1].replace(_END, end + '{"log":"')
+    # JSON's \udc80 for a byte that is not UTF-8 is what this error handler makes of its surrogate.
+    return f'{{"log":{body}{end}'.encode(errors="backslashreplace")
+
+
+def parse(line: bytes) -> Record | None:
+    """The record that `line` is; None where it is none (a killed monitor has left half of one)."""
+    try:
+        fields = json.loads(line)
+        dropped = int(fields["attrs"]["dropped"]) if "attrs" in fields else 0
+        return Record(fields["stream"], fields["log"].encode(errors="surrogateescape"), fields["time"], dropped)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _gap(size_bytes: int, now: str) -> bytes:
+    record = {"log": "", "stream": "stderr", "time": now, "attrs": {"dropped": str(size_bytes)}}
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def timestamp(ns: int) -> str:

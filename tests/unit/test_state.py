@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labcontainer.errors import NotFound, SpecError
-from labcontainer.runtime import log, state
+from labcontainer.runtime import state
 from labcontainer.runtime.state import TRANSITIONS, ProcessId, State, Status
 
 GONE = ProcessId(2**22 + 1, 1)  # above the largest pid_max
@@ -64,22 +64,6 @@ def test_a_damaged_state_is_a_spec_error(tmp_path: Path, text: str) -> None:
 def test_a_missing_state_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         state.load(tmp_path)
-
-
-def test_a_log_keeps_every_byte_and_both_streams(tmp_path: Path) -> None:
-    written = log.Log(tmp_path / "log.json")
-    every = bytes(range(256))
-    written.write(1, every)
-    written.write(2, "naïve\n".encode())
-    written.close()
-    with open(tmp_path / "log.json", "ab") as file:
-        file.write(b'{"log": "cut sho')
-    records = list(log.read(tmp_path / "log.json"))
-    assert [(record.stream, record.data) for record in records] == [("stdout", every), ("stderr", "naïve\n".encode())]
-
-
-def test_a_time_is_written_to_the_nanosecond() -> None:
-    assert log.timestamp(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
 
 
 def test_an_end_written_while_we_look_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
