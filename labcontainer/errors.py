@@ -183,3 +183,12 @@ class ContainerError(LabError):
         text = f"command {' '.join(command)!r} in image {image} returned {exit_status}"
         detail = stderr.decode(errors="replace").strip()
         super().__init__(f"{text}: {detail}" if detail else text)
+
+
+def told(error: OSError) -> str:
+    """An OSError in the form of our own: ``/mnt/x: no space left on device``; a KernelError is in it already."""
+    if isinstance(error, LabError):
+        return str(error)
+    paths = [os.fsdecode(path) for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
+    reason = error.strerror or str(error) or type(error).__name__
+    return ": ".join([*([" → ".join(paths)] if paths else []), reason[:1].lower() + reason[1:]])

@@ -5,13 +5,16 @@ One file a verb or noun, imported when it is used: starting a container must not
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from labcontainer.errors import InitError, LabError
+from labcontainer.errors import InitError, LabError, told
 
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
@@ -85,11 +88,25 @@ def main() -> None:
         error.show()
         sys.exit(125 if isinstance(error, click.UsageError) else error.exit_code)
     except InitError as error:
-        _fail(error, error.exit_code)
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (lab ps | head): that is no fault. What Python still holds goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        _fail(told(error) + _remedy(error), 125 if sys.argv[1:2] == ["run"] else 1)
     except LabError as error:
-        _fail(error, 125 if sys.argv[1:2] == ["run"] else 1)
+        _fail(str(error), 125 if sys.argv[1:2] == ["run"] else 1)
 
 
-def _fail(error: LabError, code: int) -> None:
-    click.echo(f"lab: {error}", err=True)
+def _remedy(error: OSError) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    from labcontainer.engine.engine import default_directories
+
+    return f"; see df -h {' '.join(map(str, default_directories()))}"
+
+
+def _fail(reason: str, code: int) -> None:
+    click.echo(f"lab: {reason}", err=True)
     sys.exit(code)

@@ -42,10 +42,11 @@ def container_options(function: F) -> F:
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:
     """click's parameters as keyword arguments of ``engine.containers.open``. Raises: click.UsageError."""
-    chosen = {name: value for name, value in given.items() if value not in (None, (), False)}
+    # A 0 was typed by somebody: it must not be taken for a flag that was left out.
+    chosen = {name: value for name, value in given.items() if value not in (None, ()) and value is not False}
     cpus = chosen.pop("cpus", None)
     if cpus is not None:
-        chosen["nano_cpus"] = round(cpus * 10**9)
+        chosen["nano_cpus"] = cpus * 10**9
     if "labels" in chosen:
         chosen["labels"] = dict(text.partition("=")[::2] for text in chosen["labels"])
     for text in chosen.pop("security_opt", ()):

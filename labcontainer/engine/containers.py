@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from labcontainer.engine import config, names, options
 from labcontainer.engine.container import RECORD, Container, Record, read_record
+from labcontainer.engine.mend import lock
 from labcontainer.engine.options import Command, Options
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
 from labcontainer.image.image import Image
@@ -19,7 +21,9 @@ from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
 from labcontainer.runtime import events
 from labcontainer.runtime.client import Connection
+from labcontainer.runtime.remove import remove_tree
 from labcontainer.runtime.request import Request
+from labcontainer.runtime.state import NAME as STATE
 from labcontainer.runtime.state import write_atomically
 
 if TYPE_CHECKING:
@@ -64,12 +68,16 @@ class Containers:
 
     def create(self, image: str, command: Command = None, **settings: Any) -> Container:
         """Make a container up to the point where its command could start. Settings and errors: see `open`."""
-        container, connection = self.open(image, command, **settings)
+        container, connection = self.open(image, command, keep=True, **settings)
         connection.close()
         return container
 
-    def open(self, image: str, command: Command = None, **settings: Any) -> tuple[Container, Connection]:
+    def open(
+        self, image: str, command: Command = None, *, keep: bool = False, **settings: Any
+    ) -> tuple[Container, Connection]:
         """Make a container and keep the channel to it, for callers that start and feed it themselves.
+
+        Unless it shall `keep`, it ends where the caller hangs up, or is killed, before it has started it.
 
         Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, mem_limit ("64m" or bytes),
         nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged,
@@ -85,8 +93,6 @@ class Containers:
         cgroup_name = self._engine.cgroup_name(container_id, chosen)
         spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
         directory = self._engine.container_root / container_id
-        with self._engine.locked():
-            self._write(directory, self._record(container_id, image, found, chosen), spec)
         request = Request(
             id=container_id,
             directory=str(directory),
@@ -94,10 +100,14 @@ class Containers:
             cgroup=cgroup_name,
             cache=str(self._engine.root / "cache"),
             remove=chosen.remove,
+            keep=keep,
             interactive=chosen.stdin_open,
             trace=self._engine.trace_path(),
         )
-        connection = self._engine.zygote.create(request)
+        with self._making(directory):
+            with self._engine.locked():
+                self._write(directory, self._record(container_id, image, found, chosen), spec)
+            connection = self._engine.zygote.create(request)
         events.record(self._engine.root, "create", container_id, events.attributes(directory))
         return Container(self._engine, directory), connection
 
@@ -155,9 +165,24 @@ class Containers:
             labels=chosen.labels,
         )
 
+    @contextlib.contextmanager
+    def _making(self, directory: Path) -> Iterator[None]:
+        """Hold the new `directory` until a monitor has taken over; where none has, nothing is left of it."""
+        with self._engine.locked():
+            directory.mkdir(mode=0o700)
+            fd = lock(directory)
+        try:
+            yield
+        except BaseException:
+            if not (directory / STATE).exists():
+                remove_tree(directory)
+            raise
+        finally:
+            os.close(fd)
+
     def _write(self, directory: Path, record: Record, spec: Any) -> None:
-        for name in ("", "upper", "work", "rootfs"):
-            (directory / name).mkdir(parents=True, exist_ok=True, mode=0o700 if not name else 0o755)
+        for name in ("upper", "work", "rootfs"):
+            (directory / name).mkdir(mode=0o755)
         Bundle(directory).write(spec)
         write_atomically(directory / RECORD, json.dumps(asdict(record)))
 
@@ -191,7 +216,7 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
         command=options.words(command),
         entrypoint=options.words(given.pop("entrypoint", None)),
         environment=options.environment(given.pop("environment", None)),
-        working_dir=given.pop("working_dir", None),
+        working_dir=options.working_dir(given.pop("working_dir", None)),
         user=None if given.get("user") is None else str(given["user"]),
         hostname=options.hostname(given.pop("hostname", None)),
         mem_limit=options.memory_bytes(given.pop("mem_limit", None)),

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from labcontainer.engine.containers import Containers
 from labcontainer.engine.images import Images
-from labcontainer.engine.mend import mend
+from labcontainer.engine.mend import forget_traces, mend
 from labcontainer.engine.options import Options
 from labcontainer.errors import HostError
 from labcontainer.image.snapshot import Snapshots
@@ -68,7 +68,10 @@ class Engine:
     def trace(self) -> Iterator[Trace]:
         """Record every system call that is made for this engine inside the block, in all its processes."""
         result = Trace()
-        with tempfile.NamedTemporaryFile(dir=self.run, prefix="trace-", suffix=".jsonl") as file:
+        with contextlib.ExitStack() as stack:
+            with self.locked():
+                file = stack.enter_context(tempfile.NamedTemporaryFile(dir=self.run, prefix="trace-", suffix=".jsonl"))
+                fcntl.flock(file, fcntl.LOCK_EX)
             self._trace_path = file.name
             try:
                 with trace.recording() as ours:
@@ -108,11 +111,12 @@ class Engine:
 
     def mend(self, directory: Path) -> list[str]:
         """Put right what a killed process has left half done in one container's directory; says what was mended."""
-        return mend(directory)
+        return mend(directory, self.locked)
 
     def mend_all(self) -> list[str]:
         """`mend` every container; called whenever an engine is opened."""
-        return [line for directory in sorted(self.container_root.iterdir()) for line in mend(directory)]
+        forget_traces(self.run, self.locked)
+        return [line for directory in sorted(self.container_root.iterdir()) for line in self.mend(directory)]
 
 
 def from_env() -> Engine:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
+from labcontainer.kernel.cgroup.check import MOST_PIDS
 
 Command = str | Sequence[str] | None
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -109,15 +110,15 @@ def nano_cpus(cpus: int | float | None) -> int | None:
     count = os.cpu_count() or 1
     if not _LEAST_NANO_CPUS <= cpus <= count * 10**9:
         raise UsageError("cpus", cpus / 10**9, f"this machine has {count}: choose from 0.01 to {count}.00")
-    return int(cpus)
+    return round(cpus)
 
 
 def pids(limit: int | None) -> int | None:
     """The most processes and threads; -1 or None for no limit. Raises: UsageError."""
     if limit is None or limit == -1:
         return None
-    if limit < 1:
-        raise UsageError("pids-limit", limit, "a container has at least one process")
+    if not 1 <= limit <= MOST_PIDS:
+        raise UsageError("pids-limit", limit, f"it can be 1 to {MOST_PIDS}, or -1 for no limit")
     return limit
 
 
@@ -141,6 +142,13 @@ def volumes(given: Mapping[str, Mapping[str, str]] | Sequence[str] | None) -> tu
     for volume in chosen:
         _check_volume(volume)
     return tuple(chosen)
+
+
+def working_dir(given: str | None) -> str | None:
+    """The directory in which the command starts; it is made if it is not there. Raises: UsageError."""
+    if given is not None and (not given.startswith("/") or "\0" in given):
+        raise UsageError("workdir", given, "it must be an absolute path")
+    return given
 
 
 def name(given: str | None) -> str | None:

@@ -70,12 +70,15 @@ def send_data(connection: socket.socket, stream: int, data: bytes) -> None:
 
 
 def receive(connection: socket.socket) -> Message | None:
-    """The next message; None when the other side has closed.
+    """The next message; None when the other side has closed, or has ended without having read what was sent to it.
 
     Raises: OSError; ValueError where the datagram is no message of ours.
     """
     size = array.array("i").itemsize * _MOST_DESCRIPTORS
-    data, ancillary, _, _ = connection.recvmsg(_MESSAGE_BYTES, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary, _, _ = connection.recvmsg(_MESSAGE_BYTES, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None
     if not data:
         return None
     if data[0] <= STDERR:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labcontainer.errors import HostError, InitError, LabError
+from labcontainer.errors import HostError, InitError, LabError, told
 from labcontainer.runtime import channel
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.request import Request
@@ -65,10 +65,7 @@ class Connection:
 
     def receive(self) -> Message:
         """The next message, JSON or stream data. Raises as `expect`."""
-        try:
-            message = channel.receive(self._socket)
-        except ConnectionResetError:
-            message = None
+        message = channel.receive(self._socket)
         if message is None:
             raise LabError("the container's monitor was killed; `lab ps -a` tells what became of the container")
         if message.kind == "failed":
@@ -77,16 +74,19 @@ class Connection:
         return message
 
     def start(self) -> None:
-        """Let a created container's command run."""
-        channel.send(self._socket, "start")
+        """Let a created container's command run; what has become of it is heard by `receive`."""
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(self._socket, "start")
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the container's terminal its size, in character cells."""
-        channel.send(self._socket, "resize", rows=rows, columns=columns)
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(self._socket, "resize", rows=rows, columns=columns)
 
     def feed(self, data: bytes) -> None:
-        """Write to the container's stdin; empty data closes it."""
-        channel.send_data(self._socket, channel.STDIN, data)
+        """Write to the container's stdin; empty data closes it. After its end, data goes nowhere, as in a pipe."""
+        with contextlib.suppress(BrokenPipeError):
+            channel.send_data(self._socket, channel.STDIN, data)
 
     def pump(self, output: Callable[[int, bytes], object]) -> Exit:
         """Hand every piece of output to `output(stream, data)` until the container has ended and is cleared up."""
@@ -107,7 +107,7 @@ class Zygote:
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self._path = run / f"zygote-{fingerprint()}.sock"
+        self.address = run / f"zygote-{fingerprint()}.sock"
 
     def create(self, request: Request) -> Connection:
         """Have a container made up to the point where its command could start ("created").
@@ -124,7 +124,7 @@ class Zygote:
 
     def stop(self) -> None:
         """End the zygote, if one runs; containers go on."""
-        with contextlib.suppress(OSError), _connect(self._path) as connection:
+        with contextlib.suppress(OSError), _connect(self.address) as connection:
             channel.send(connection, "quit")
             connection.recv(1)
 
@@ -145,20 +145,23 @@ class Zygote:
                 return connection
             except BrokenPipeError:  # it ended between our connect and our send
                 connection.close()
-        raise HostError("a zygote", reason=f"the process behind {self._path} keeps ending")
+        raise HostError("a zygote", reason=f"the process behind {self.address} keeps ending")
 
     def _find_or_start(self) -> socket.socket:
-        path = self._path
+        path = self.address
         with contextlib.suppress(OSError):
             return _connect(path)
         with self._lock():
             with contextlib.suppress(OSError):
                 return _connect(path)
-            self._spawn(path)
-            return _connect(path)
+            try:
+                self._spawn(path)
+                return _connect(path)
+            except OSError as error:
+                raise HostError("a zygote", reason=f"{told(error)}; see {self.run}/zygote.log") from None
 
     def _spawn(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+        self._forget_killed()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with listener, _short(path) as address:
             listener.bind(address)
@@ -173,6 +176,14 @@ class Zygote:
                     stderr=log,
                     env={"PATH": os.defpath, "LANG": "C.UTF-8", **environment},
                 ).wait()
+
+    def _forget_killed(self) -> None:
+        # A zygote that was killed has left its socket; after an edit nobody would come back to it.
+        for path in self.run.glob("zygote-*.sock"):
+            try:
+                _connect(path).close()
+            except OSError:
+                path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from labcontainer.errors import InitError, KernelError
+from labcontainer.errors import InitError, KernelError, told
 from labcontainer.kernel import capabilities, file, namespaces, process, pty, seccomp, trace
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.cgroup import Cgroup
@@ -64,12 +64,16 @@ def main(job: Job, connection: socket.socket) -> NoReturn:
         _stages(job, connection, progress)
     except BaseException as error:  # noqa: BLE001  nothing may escape: below us is the monitor's stack
         code = error.exit_code if isinstance(error, InitError) else 125
-        cause = error.cause if isinstance(error, InitError) else str(error) or repr(error)
+        cause = error.cause if isinstance(error, InitError) else _cause(error)
         try:
             channel.send(connection, "failed", stage=progress.stage, cause=cause, exit_code=code)
         finally:
             os._exit(code)
     os._exit(125)
+
+
+def _cause(error: BaseException) -> str:
+    return told(error) if isinstance(error, OSError) else str(error) or repr(error)
 
 
 def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
@@ -221,6 +225,8 @@ def _change_directory(cwd: str) -> None:
 
 def _execute(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     name = arguments[0]
+    if not name:
+        raise InitError("command", "'': not found in PATH", 127)
     if "/" in name:
         candidates = [name]
     else:

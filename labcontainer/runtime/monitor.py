@@ -13,13 +13,14 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labcontainer.errors import InitError, LabError
+from labcontainer.errors import InitError, LabError, told
 from labcontainer.kernel import cgroup, process, pty, seccomp, trace, userns
 from labcontainer.kernel.file import OpenFlag
 from labcontainer.kernel.namespaces import CloneFlag
@@ -62,6 +63,7 @@ class Monitor:
         self.directory = Path(request.directory)
         self.state = State(request.id, Status.CREATING, state.boot_id(), ProcessId.of(os.getpid()))
         self.clients = [client]
+        self.creator = client
         self.cgroup: cgroup.Cgroup | None = None
         self.child: Child | None = None
         self.streams = Streams(None, None, None)
@@ -76,10 +78,10 @@ class Monitor:
         try:
             self._create()
             self._loop()
-        except LabError as error:
-            self.failure = error if isinstance(error, InitError) else InitError("create", str(error))
-        except OSError as error:
-            self.failure = InitError("create", str(error))
+        except InitError as error:
+            self.failure = error
+        except (LabError, OSError) as error:
+            self.failure = InitError("create", told(error) if isinstance(error, OSError) else str(error))
         finally:
             self._finish()
 
@@ -153,7 +155,8 @@ class Monitor:
         if "user" in kinds:
             with trace.step("maps", "until its ids are mapped the child is nobody"):
                 userns.write_maps(self.child.pid, userns.own_maps())
-        channel.send(self.init_channel, "go")
+        with contextlib.suppress(BrokenPipeError):  # init was killed: what it should answer will not come
+            channel.send(self.init_channel, "go")
         self._await_ready()
         self.state = self.state.change(Status.CREATED, init=ProcessId.of(self.child.pid), cgroup=self.request.cgroup)
         state.save(self.directory, self.state)
@@ -237,7 +240,8 @@ class Monitor:
     def _start(self) -> None:
         assert self.init_channel is not None
         self.started = True
-        channel.send(self.init_channel, "start")
+        with contextlib.suppress(BrokenPipeError):  # init was killed: its pidfd tells
+            channel.send(self.init_channel, "start")
 
     def _init_spoke(self) -> None:
         assert self.init_channel is not None
@@ -301,7 +305,7 @@ class Monitor:
 
     def _finish(self) -> None:
         """Take away what was made, then write and tell how it ended."""
-        with trace.step("clear", "what a container leaves behind is nothing but its files"):
+        with trace.step("clear", "what a container leaves behind is nothing but its files"), _going_on():
             self._kill_rest()
         if self.failure is not None:
             code = self.failure.exit_code
@@ -311,10 +315,11 @@ class Monitor:
             )  # fmt: skip
         if self.log:
             self.log.close()
-        if self.request.remove:
-            remove_tree(self.directory)
-        else:
-            state.save(self.directory, self.state)
+        with _going_on():
+            if self.request.remove:
+                remove_tree(self.directory)
+            else:
+                state.save(self.directory, self.state)
         if self.failure is not None:
             failure = self.failure
             self._tell("failed", stage=failure.stage, cause=failure.cause, exit_code=failure.exit_code)
@@ -354,3 +359,14 @@ class Monitor:
             self.selector.unregister(client)
         client.close()
         self.clients.remove(client)
+        if client is self.creator and not (self.started or self.request.keep) and self.child is not None:
+            process.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _going_on() -> Iterator[None]:
+    """What fails inside is written to the zygote's log: the clients must hear of the end all the same."""
+    try:
+        yield
+    except (LabError, OSError) as error:
+        sys.stderr.write(f"monitor {os.getpid()}: {told(error) if isinstance(error, OSError) else error}\n")

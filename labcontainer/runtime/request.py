@@ -14,7 +14,9 @@ class Request:
     """One container to be created from the bundle in `directory`.
 
     `lowerdirs` are the image's layers, topmost first; without them the bundle's rootfs is used as it is. With
-    `remove` the whole directory goes when the container has ended. `trace` is a file for the events, or None.
+    `remove` the whole directory goes when the container has ended. With `keep` it waits for its start when the client
+    has hung up; without, a client that is killed before it could say "start" leaves nothing. `trace` is a file for the
+    events, or None.
     """
 
     id: str
@@ -23,6 +25,7 @@ class Request:
     cgroup: str | None = None
     cache: str = ""
     remove: bool = False
+    keep: bool = False
     interactive: bool = False
     log: bool = True
     trace: str | None = None

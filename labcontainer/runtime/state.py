@@ -11,6 +11,7 @@ boot, so a number that was given to somebody else is never taken for the contain
 from __future__ import annotations
 
 import enum
+import errno
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -143,13 +144,35 @@ def load(directory: Path) -> State:
 def save(directory: Path, state: State) -> None:
     """Replace the state in `directory` whole: a reader sees the old one or the new one.
 
-    It is not flushed to the disk: after a power cut no container runs, and `State.observed` says so.
+    It is not flushed to the disk: after a power cut no container runs, and `State.observed` says so. On a full disk the
+    file that is there is written over: it has its block already, and is shorter than one.
+
+    Raises: OSError.
     """
-    write_atomically(directory / NAME, json.dumps(state.to_json()))
+    text = json.dumps(state.to_json())
+    try:
+        write_atomically(directory / NAME, text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not (directory / NAME).exists():
+            raise
+        _write_over(directory / NAME, text)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Put `text` at `path` by writing beside it and renaming."""
+    """Put `text` at `path` by writing beside it and renaming. Raises: OSError; nothing has changed then."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    os.replace(beside, path)
+    try:
+        beside.write_text(text)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _write_over(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        # Spaces behind JSON mean nothing, and one write with them leaves no moment in which old and new are mixed.
+        os.write(fd, text.encode().ljust(os.fstat(fd).st_size))
+    finally:
+        os.close(fd)

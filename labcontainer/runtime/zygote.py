@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -112,6 +113,9 @@ def _monitor(request: Request, connection: socket.socket, listener: socket.socke
         connection.settimeout(None)
         Monitor(request, connection).run()
         code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # into the zygote's log: nobody waits for our exit status
+        raise
     finally:
         # Not sys.exit: the zygote's own clean-up must not run in its children.
         os._exit(code)

@@ -28,6 +28,7 @@ def lab(engine: Engine) -> Iterator[Lab]:
         command = [sys.executable, "-m", "labcontainer.cli", *words]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **places},
+            stdin=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
         )  # fmt: skip
 
@@ -70,10 +71,24 @@ def test_explain_does_nothing(lab: Lab) -> None:
         (("run", "no/such-image", "true"), 125),
         (("run", "-m", "1k", "lab/base", "true"), 125),
         (("run", "-m", "lots", "lab/base", "true"), 125),
+        (("run", "-m", "1000t", "lab/base", "true"), 125),
+        (("run", "-m", "0", "lab/base", "true"), 125),
         (("run", "--cpus", "4096", "lab/base", "true"), 125),
+        (("run", "--cpus", "0", "lab/base", "true"), 125),
+        (("run", "--cpus", "nan", "lab/base", "true"), 125),
+        (("run", "--pids-limit", "0", "lab/base", "true"), 125),
+        (("run", "--pids-limit", "4194305", "lab/base", "true"), 125),
+        (("run", "-w", "relative", "lab/base", "true"), 125),
+        (("run", "--network", "no-such", "lab/base", "true"), 125),
+        (("run", "-v", "/no-such:/x", "lab/base", "true"), 125),
+        (("run", "-t", "lab/base", "true"), 125),
+        (("run",), 125),
         (("run", "--no-such-flag", "lab/base", "true"), 125),
         (("run", "--rm", "lab/base", "no-such-command"), 127),
+        (("run", "--rm", "lab/base", ""), 127),
+        (("run", "--rm", "lab/base", "/no/such/command"), 127),
         (("run", "--rm", "lab/base", "/etc/passwd"), 126),
+        (("run", "--rm", "lab/base", "/etc"), 126),
         (("logs", "nobody"), 1),
     ],
 )
@@ -81,3 +96,5 @@ def test_a_mistake_is_a_sentence_and_an_exit_code(lab: Lab, words: tuple[str, ..
     done = lab(*words)
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
     assert done.stderr.strip()
+    if "--rm" not in words:
+        assert lab("ps", "-aq").stdout == ""  # found before anything was made

@@ -33,7 +33,7 @@ def test_cpus_below_and_above_the_machine_are_refused(count: float) -> None:
 
 def test_a_pids_limit_below_one_is_refused() -> None:
     assert options.pids(-1) is None
-    with pytest.raises(UsageError, match="at least one"):
+    with pytest.raises(UsageError, match="1 to 4194304"):
         options.pids(0)
 
 

@@ -11,6 +11,8 @@ from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
 
 # Docker's: below it not even a container's first process can be started.
 MINIMUM_MEMORY_BYTES = 6 << 20
+# The Linux kernel's PID_MAX_LIMIT where pointers have 64 bits (include/linux/threads.h).
+MOST_PIDS = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def check(limits: Limits, here: Machine) -> None:
     """
     _memory(limits)
     _cpu(limits, here)
-    _within("pids_max", limits.pids_max, 1, None)
+    _within("pids_max", limits.pids_max, 1, MOST_PIDS)
     _within("io_weight", limits.io_weight, 10, 1000, unlimited=False)
     _cpuset("cpuset_cpus", limits.cpuset_cpus, here.cpus, "CPUs")
     _cpuset("cpuset_mems", limits.cpuset_mems, here.mems, "memory nodes")
