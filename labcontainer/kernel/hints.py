@@ -15,6 +15,8 @@ _USERNS_REFUSED = (
 )
 _NAMESPACE_LIMIT = "too many namespaces; raise the limits with: sudo sysctl -w user.max_user_namespaces=15000 (and its sisters in /proc/sys/user)"
 _PROCESS_LIMIT = "no more processes are allowed here (pids cgroup or RLIMIT_NPROC: see ulimit -u)"
+_LACKING = "this process lacks one of the capabilities itself; if this is a container, start it with --privileged"
+_CAP_SYS_ADMIN = 21
 _SYS_ADMIN = "this needs CAP_SYS_ADMIN: run as root, or inside a user namespace of your own"
 
 _HINTS = {
@@ -55,6 +57,12 @@ _HINTS = {
         "inotify_add_watch",
         errno.ENOSPC,
     ): "too many watched files; try: sudo sysctl -w fs.inotify.max_user_watches=65536",
+    (
+        "mknod",
+        errno.EPERM,
+    ): "this needs CAP_MKNOD, which nobody has inside a user namespace; run as the machine's root, or as the ordinary user",
+    ("prctl", errno.EPERM): _LACKING,
+    ("capset", errno.EPERM): _LACKING,
     ("mkdir", errno.ENOSPC): "no space is left on the device, or a cgroup may have no more children",
     ("write", errno.ENOSPC): "no space is left on the device",
 }
@@ -65,6 +73,12 @@ def hint(call: str, number: int) -> str:
 
     See: man 3 errno
     """
-    if number in (errno.EPERM, errno.EACCES) and call == "clone3" and os.geteuid() == 0:
-        return "root without CAP_SYS_ADMIN: this is a container; start it with --privileged"
+    if number in (errno.EPERM, errno.EACCES) and os.geteuid() == 0 and not _is_whole_root():
+        return "root without CAP_SYS_ADMIN here; if this is a container, start it with --privileged"
     return _HINTS.get((call, number), "")
+
+
+def _is_whole_root() -> bool:
+    with open("/proc/self/status") as status:
+        effective = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
+    return bool(effective & 1 << _CAP_SYS_ADMIN)

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,10 +124,11 @@ class Zygote:
             return self._created(request)
 
     def stop(self) -> None:
-        """End the zygote, if one runs; containers go on."""
-        with contextlib.suppress(OSError), _connect(self.address) as connection:
-            channel.send(connection, "quit")
-            connection.recv(1)
+        """End every zygote of this engine, older ones too; containers go on."""
+        for path in self.run.glob("zygote-*.sock"):
+            with contextlib.suppress(OSError), _connect(path) as connection:
+                channel.send(connection, "quit")
+                connection.recv(1)
 
     def _created(self, request: Request) -> Connection:
         connection = Connection(self._connected(request))
@@ -197,10 +199,18 @@ class Zygote:
 
 
 def fingerprint() -> str:
-    """The age of the source that a zygote has imported: after an edit the next container comes from a new zygote."""
+    """What must be the same for a zygote to serve us: its source and what it may do and see.
+
+    After an edit the next container comes from a new zygote; and one that was started without a capability, or in a
+    mount namespace of its own, does not make the containers of those who have more.
+    """
     package = Path(__file__).parent.parent
     sources = (source for part in ("kernel", "oci", "runtime") for source in (package / part).rglob("*.py"))
-    return f"{max(source.stat().st_mtime_ns for source in sources):x}"
+    age = max(source.stat().st_mtime_ns for source in sources)
+    with open("/proc/self/status") as status:
+        held = [line for line in status if line.startswith(("CapEff", "CapBnd", "NoNewPrivs", "Seccomp:"))]
+    seen = [os.readlink(f"/proc/self/ns/{name}") for name in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")]
+    return f"{age:x}-{zlib.crc32(''.join(held + seen).encode()):08x}"
 
 
 def attach(directory: Path) -> Connection:
