@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from labcontainer.errors import KernelError, UsageError
 from labcontainer.kernel import file, proc
 from labcontainer.kernel.libc import Buffer, invoke
+from labcontainer.kernel.notation import Fields
 from labcontainer.kernel.process import Prctl, prctl
 
 
@@ -139,15 +140,13 @@ def capget(pid: int = 0) -> tuple[frozenset[Capability], frozenset[Capability], 
 
     Raises: KernelError (ESRCH: no such thread). See: man 2 capget
     """
-    datap = Buffer(bytes(24))
+    datap = Buffer(bytes(24), _shown)
     invoke("capget", hdrp=_header(pid), datap=datap)
-    low, high = (struct.unpack("=3I", part) for part in (bytes(datap)[:12], bytes(datap)[12:]))
-    effective, permitted, inheritable = (_from_mask(low[i] | high[i] << 32) for i in range(3))
-    return effective, permitted, inheritable
+    return _unpacked(bytes(datap))
 
 
 def capset(
-    effective: Collection[Capability], permitted: Collection[Capability], inheritable: Collection[Capability] = ()
+    effective: Iterable[Capability], permitted: Iterable[Capability], inheritable: Iterable[Capability] = ()
 ) -> None:
     """Replace three of this thread's sets at once; only what is permitted now can be in them.
 
@@ -155,8 +154,7 @@ def capset(
     """
     masks = [_mask(caps) for caps in (effective, permitted, inheritable)]
     data = struct.pack("=6I", *(mask & 0xFFFFFFFF for mask in masks), *(mask >> 32 for mask in masks))
-    sets = {"effective": set(effective), "permitted": set(permitted), "inheritable": set(inheritable)}
-    invoke("capset", hdrp=_header(0), datap=Buffer(data, **sets))
+    invoke("capset", hdrp=_header(0), datap=Buffer(data, _shown))
 
 
 def drop_bounding(keep: Collection[Capability]) -> None:
@@ -215,6 +213,16 @@ def parse(names: Iterable[str]) -> frozenset[Capability]:
 def _header(pid: int) -> Buffer:
     version = Version._LINUX_CAPABILITY_VERSION_3
     return Buffer(struct.pack("=Ii", version, pid), version=version, pid=pid)
+
+
+def _unpacked(data: bytes) -> tuple[frozenset[Capability], frozenset[Capability], frozenset[Capability]]:
+    low, high = struct.unpack("=3I", data[:12]), struct.unpack("=3I", data[12:])
+    effective, permitted, inheritable = (_from_mask(low[i] | high[i] << 32) for i in range(3))
+    return effective, permitted, inheritable
+
+
+def _shown(data: bytes) -> Fields:
+    return Fields(zip(("effective", "permitted", "inheritable"), _unpacked(data), strict=True))
 
 
 def _mask(capabilities: Iterable[Capability]) -> int:

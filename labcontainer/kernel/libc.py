@@ -28,14 +28,21 @@ T = TypeVar("T")
 class Buffer:
     """Memory that the Linux kernel may read and write; ``bytes(it)`` reads it back.
 
-    `fields` say what the bytes mean, under the names of the C structure: ``{attr_set=MOUNT_ATTR_RDONLY}``.
+    `fields` say what the bytes mean, under the names of the C structure: ``{attr_set=MOUNT_ATTR_RDONLY}``; where the
+    Linux kernel fills them in, `decode` says it afterwards.
     """
 
-    __slots__ = ("_memory", "fields")
+    __slots__ = ("_decode", "_fields", "_memory")
 
-    def __init__(self, data: bytes, **fields: object) -> None:
+    def __init__(self, data: bytes, decode: Callable[[bytes], Fields] | None = None, **fields: object) -> None:
         self._memory = ctypes.create_string_buffer(data, len(data))
-        self.fields = Fields(fields)
+        self._decode = decode
+        self._fields = fields
+
+    @property
+    def fields(self) -> Fields:
+        """What is in there now."""
+        return self._decode(bytes(self)) if self._decode else Fields(self._fields)
 
     def __bytes__(self) -> bytes:
         return self._memory.raw

@@ -24,7 +24,8 @@ class Fields(dict[str, object]):
 class Structure(Protocol):
     """Bytes in memory whose meaning is known; without `fields` only their number is shown."""
 
-    fields: Fields
+    @property
+    def fields(self) -> Fields: ...
 
     def __len__(self) -> int: ...
 

@@ -157,7 +157,7 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 
     Raises: KernelError (ESRCH: it has ended and been waited for). See: man 2 pidfd_send_signal
     """
-    invoke("pidfd_send_signal", pidfd=pidfd, sig=signal.Signals(sig), info=None, flags=0)
+    invoke("pidfd_send_signal", pidfd=pidfd, sig=sig, info=None, flags=0)
 
 
 def prctl(option: Prctl, arg2: int | bytes = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -181,17 +181,26 @@ def wait(child: Child) -> int:
 
     Raises: ChildProcessError if it is not a child of this process. See: man 2 waitid
     """
-    told = Fields()
+    told, exited = Fields(), SignalCode.CLD_EXITED
 
     def waitid(idtype: IdType, id: int, infop: Fields, options: WaitFlag) -> os.waitid_result:
         ended = os.waitid(idtype, id, options)
         assert ended is not None  # only WNOHANG returns None
-        infop.update(si_pid=ended.si_pid, si_code=SignalCode(ended.si_code), si_status=ended.si_status)
+        # What is told of an exit is its code, of any other end the signal.
+        code, status = SignalCode(ended.si_code), ended.si_status
+        infop.update(si_pid=ended.si_pid, si_code=code, si_status=status if code is exited else _signal(status))
         return ended
 
     return exit_code(
         observe("waitid", waitid, idtype=IdType.P_PIDFD, id=child.pidfd, infop=told, options=WaitFlag.WEXITED)
     )
+
+
+def _signal(number: int) -> int:
+    try:
+        return signal.Signals(number)
+    except ValueError:
+        return number  # a real-time signal, which has no name
 
 
 def exit_code(result: os.waitid_result) -> int:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import struct
 import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labcontainer.kernel.file import OpenFlag
@@ -46,8 +47,7 @@ def open_pair(ptmx: str = "/dev/ptmx") -> tuple[int, int]:
     flags = OpenFlag.O_RDWR | OpenFlag.O_NOCTTY | OpenFlag.O_CLOEXEC
     controller = observe("open", os.open, pathname=ptmx, flags=flags)
     try:
-        unlocked = struct.pack("i", 0)
-        observe("ioctl", lambda fd, op, _: fcntl.ioctl(fd, op, unlocked), fd=controller, op=Ioctl.TIOCSPTLCK, argp=[0])
+        observe("ioctl", _ioctl(struct.pack("i", 0)), fd=controller, op=Ioctl.TIOCSPTLCK, argp=[0])
         terminal = observe("ioctl", fcntl.ioctl, fd=controller, op=Ioctl.TIOCGPTPEER, argp=flags)
     except OSError:
         os.close(controller)
@@ -61,7 +61,7 @@ def set_size(fd: int, size: Size) -> None:
     Raises: KernelError. See: man 2 TIOCSWINSZ
     """
     packed, winsize = struct.pack("HHHH", size.rows, size.columns, 0, 0), Fields(ws_row=size.rows, ws_col=size.columns)
-    observe("ioctl", lambda fd, op, _: fcntl.ioctl(fd, op, packed), fd=fd, op=Ioctl.TIOCSWINSZ, argp=winsize)
+    observe("ioctl", _ioctl(packed), fd=fd, op=Ioctl.TIOCSWINSZ, argp=winsize)
 
 
 def make_controlling(fd: int) -> None:
@@ -70,3 +70,12 @@ def make_controlling(fd: int) -> None:
     Raises: KernelError. See: man 2 TIOCSCTTY
     """
     observe("ioctl", fcntl.ioctl, fd=fd, op=Ioctl.TIOCSCTTY, argp=0)
+
+
+def _ioctl(packed: bytes) -> Callable[[int, Ioctl, object], int]:
+    # fcntl.ioctl answers with what the Linux kernel has left of `packed`; the call's own result is 0.
+    def ioctl(fd: int, op: Ioctl, argp: object) -> int:
+        fcntl.ioctl(fd, op, packed)
+        return 0
+
+    return ioctl
