@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import click
 
-from labcontainer.cli import Session
-from labcontainer.cli.table import table
+from labcontainer.cli import Session, units
+from labcontainer.cli.format import Listing
 from labcontainer.image.image import Image
 from labcontainer.oci.reference import Reference
 
-_HEADS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+LISTING = Listing(
+    "*formatter.imageContext",
+    {
+        "ID": "IMAGE ID",
+        "Repository": "REPOSITORY",
+        "Tag": "TAG",
+        "Digest": "DIGEST",
+        "CreatedSince": "CREATED",
+        "CreatedAt": "CREATED AT",
+        "Size": "SIZE",
+    },
+    "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+)
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 @click.command()
 @click.option("-q", "--quiet", is_flag=True, help="Print ids alone.")
 @click.option("--no-trunc", is_flag=True, help="Print ids whole.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--format", "form", default="", metavar="table|json|TEMPLATE", help="Print each with a Go template.")
 @click.pass_obj
 def images(session: Session, quiet: bool, no_trunc: bool, form: str) -> None:
     """List images, a line for each tag."""
@@ -30,41 +40,24 @@ def images(session: Session, quiet: bool, no_trunc: bool, form: str) -> None:
             click.echo(_id(image, whole=no_trunc))
         return
     rows = [_row(image, tag, whole=no_trunc) for image in found for tag in image.tags or (None,)]
-    if form == "json":
-        for row in rows:
-            click.echo(json.dumps(row))
-        return
-    click.echo(table(_HEADS, [tuple(row.values()) for row in rows]))
+    for text in LISTING.lines(rows, form):
+        click.echo(text)
 
 
-def _row(image: Image, tag: str | None, *, whole: bool) -> dict[str, str]:
+def _row(image: Image, tag: str | None, *, whole: bool) -> dict[str, object]:
     name = Reference.parse(tag) if tag else None
+    # Made reproducibly, an image says that it is from the epoch: no time was noted.
+    created = image.created if image.created and image.created > _EPOCH else None
     return {
         "Repository": name.repository if name else "<none>",
         "Tag": name.tag or "<none>" if name else "<none>",
+        "Digest": str(image.descriptor.digest),
         "ID": _id(image, whole=whole),
-        "CreatedSince": _age(image.created),
-        "Size": _size(image.size_bytes),
+        "CreatedSince": f"{units.duration((datetime.now(UTC) - created).total_seconds())} ago" if created else "N/A",
+        "CreatedAt": created.strftime("%Y-%m-%d %H:%M:%S %z UTC") if created else "N/A",
+        "Size": units.size(image.size_bytes, 3),
     }
 
 
 def _id(image: Image, *, whole: bool) -> str:
     return str(image.id) if whole else image.id.short
-
-
-def _age(created: datetime | None) -> str:
-    if created is None or created <= _EPOCH:
-        return "N/A"  # made reproducibly: no time was noted
-    seconds = max(0, int((datetime.now(UTC) - created).total_seconds()))
-    for unit, length in _AGES:
-        if seconds >= 2 * length or unit == "second":
-            count = seconds // length
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
-    return "N/A"
-
-
-def _size(size_bytes: int) -> str:
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g}{unit}"
-    return f"{size_bytes}B"
