@@ -34,4 +34,5 @@ def run(session: Session, /, image: str, command: tuple[str, ...], detach: bool,
         connection.expect("started")
         click.echo(container.id)
         return
+    connection.attach()
     sys.exit(attached(container, connection, interactive=given["stdin_open"], tty=given["tty"]))

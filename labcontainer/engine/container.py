@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
 import signal as signals
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcontainer.errors import Conflict, KernelError, LabError, NotFound, SpecError, StateError, UsageError
-from labcontainer.kernel import process
-from labcontainer.runtime import client, events, log, state
-from labcontainer.runtime.remove import remove_tree
-from labcontainer.runtime.state import ProcessId, State, Status
+from labcontainer.engine import execution, record
+from labcontainer.engine import signals as signal_names
+from labcontainer.engine.execution import ExecResult
+from labcontainer.engine.options import Command
+from labcontainer.engine.record import Record
+from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError
+from labcontainer.kernel import cgroup
+from labcontainer.kernel.cgroup import Cgroup
+from labcontainer.runtime import client, events, life, log, state
+from labcontainer.runtime.client import Connection
+from labcontainer.runtime.life import Status
+from labcontainer.runtime.remove import bury
+from labcontainer.runtime.state import State
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
-
-RECORD = "container.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was asked for, written once when the container is made."""
-
-    id: str
-    name: str
-    image: str
-    image_id: str
-    command: tuple[str, ...]
-    created_ns: int
-    remove: bool
-    labels: Mapping[str, str]
 
 
 class Container:
@@ -49,6 +38,14 @@ class Container:
 
     def __repr__(self) -> str:
         return f"<Container: {self.short_id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Container) and other._directory == self._directory
+
+    def __hash__(self) -> int:
+        return hash(self._directory)
+
+    # -- what it is
 
     @property
     def short_id(self) -> str:
@@ -63,12 +60,17 @@ class Container:
     @property
     def record(self) -> Record:
         """What was asked for. Raises: NotFound (it was removed)."""
-        return read_record(self._directory)
+        return record.read(self._directory)
 
     @property
     def name(self) -> str:
         """The name given or generated."""
         return self.record.name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels given."""
+        return self.record.labels
 
     @property
     def state(self) -> State:
@@ -77,7 +79,7 @@ class Container:
 
     @property
     def status(self) -> str:
-        """Docker's word for the state: created, running, exited."""
+        """Docker's word for the state: created, running, paused, restarting, exited."""
         return {Status.CREATING: "created", Status.STOPPED: "exited"}.get(self.state.status, self.state.status.value)
 
     @property
@@ -89,17 +91,20 @@ class Container:
     @property
     def attrs(self) -> dict[str, Any]:
         """The record and state under docker's field names."""
-        record, now = self.record, self.state
+        asked, now = self.record, self.state
         return {
             "Id": self.id,
-            "Name": f"/{record.name}",
-            "Created": log.timestamp(record.created_ns),
-            "Path": record.command[0],
-            "Args": list(record.command[1:]),
-            "Image": record.image_id,
+            "Name": f"/{asked.name}",
+            "Created": log.timestamp(asked.created_ns),
+            "Path": asked.command[0],
+            "Args": list(asked.command[1:]),
+            "Image": asked.image_id,
+            "RestartCount": now.restarts,
             "State": {
                 "Status": self.status,
-                "Running": now.status is Status.RUNNING,
+                "Running": now.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING),
+                "Paused": now.status is Status.PAUSED,
+                "Restarting": now.status is Status.RESTARTING,
                 "Pid": self.pid,
                 "ExitCode": now.exit_code or 0,
                 "OOMKilled": now.oom_killed,
@@ -107,79 +112,189 @@ class Container:
                 "StartedAt": log.timestamp(now.started_ns or 0),
                 "FinishedAt": log.timestamp(now.finished_ns or 0),
             },
-            "Config": {"Image": record.image, "Labels": dict(record.labels)},
+            "Config": {"Image": asked.image, "Labels": dict(asked.labels)},
         }
 
     def reload(self) -> None:
         """For docker-py's sake: properties are always fresh. Raises: NotFound."""
         _ = self.record
 
+    # -- its life: which verb is for which state is the table in runtime/life.py
+
     def start(self) -> None:
-        """Run the command of a created container. Raises: StateError, InitError."""
+        """Run the command; of a container that runs already nothing is asked. Raises: StateError, InitError."""
         now = self.state
-        if now.status is not Status.CREATED:
-            raise StateError(self.id, now.status, "start")
-        connection = client.attach(self._directory)
+        life.check(self.id, "start", now.status)
+        if now.status is Status.RUNNING:
+            return
+        connection = self.launch()
         try:
             connection.start()
             connection.expect("started")
         finally:
             connection.close()
 
+    def launch(self) -> Connection:
+        """Have a monitor make it up to the point where the command could start; the caller attaches and starts it.
+
+        Raises: StateError, InitError, HostError.
+        """
+        now = self.state
+        life.check(self.id, "start", now.status)
+        if now.status is Status.RUNNING:
+            raise StateError(self.id, now.status, "launch")
+        request = replace(record.read_request(self._directory), trace=self._engine.trace_path())
+        return self._engine.zygote.create(request)
+
     def kill(self, signal: int | str = "SIGKILL") -> None:
         """Send a signal to the container's PID 1. Raises: StateError where none runs; UsageError."""
-        number = signal_number(signal)
-        init = self.state.init
-        if init is None or not init.alive():
-            raise StateError(self.id, self.state.status, "kill")
-        try:
-            pidfd = process.pidfd_open(init.pid)
-        except KernelError:
-            return  # it ended just now: what was wanted
-        try:
-            if init.alive():  # asked after the pidfd was opened: it cannot be somebody else's number any more
-                process.pidfd_send_signal(pidfd, number)
-        except KernelError:
+        number = signal_names.number(signal)
+        now = self.state
+        life.check(self.id, "kill", now.status)
+        if number in (signals.SIGKILL, signal_names.number(self.record.stop_signal)):
+            self._halt()
+        if now.init is not None and now.init.alive():
+            signal_names.send(now.init, number)
+            if number == signals.SIGKILL and now.status is Status.PAUSED:
+                with suppress(LabError):  # version 1 lets the frozen die only once they are thawed
+                    self._cgroup("kill").thaw()
+        self._event("kill", signal=str(number))
+
+    def stop(self, timeout: float | None = None, signal: int | str | None = None) -> None:
+        """Ask it to end, by its stop signal; after `timeout` seconds kill it. A stopped one is left as it is."""
+        now = self.state
+        life.check(self.id, "stop", now.status)
+        if now.status in (Status.CREATED, Status.STOPPED):
             return
+        asked = self.record
+        self._end(signal or asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout)
+        self._event("stop")
+
+    def restart(self, timeout: float | None = None) -> None:
+        """Stop it, if it runs, and start it again; with ``--rm`` it is not removed in between."""
+        now = self.state
+        life.check(self.id, "restart", now.status)
+        if now.status not in (Status.CREATED, Status.STOPPED):
+            asked = self.record
+            self._end(asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout, keep=True)
+        self.start()
+        self._event("restart")
+
+    def pause(self) -> None:
+        """Stop every process inside where it stands (the freezer). Raises: StateError, HostError (it has no cgroup)."""
+        life.check(self.id, "pause", self.state.status)
+        self._cgroup("pause").freeze()
+        self._event("pause")
+
+    def unpause(self) -> None:
+        """Let every process inside go on. Raises: StateError."""
+        life.check(self.id, "unpause", self.state.status)
+        self._cgroup("unpause").thaw()
+        self._event("unpause")
+
+    def wait(self, timeout: float | None = None, condition: str = "not-running") -> dict[str, int]:
+        """Wait for its end: ``{"StatusCode": 0}``. Of a container that a policy starts again, the next end counts.
+
+        `condition` is docker's: ``not-running``, ``next-exit`` or ``removed``.
+
+        Raises: TimeoutError after `timeout` seconds, NotFound.
+        """
+        from labcontainer.engine import waiting
+
+        return waiting.wait(self, timeout, condition)
+
+    def rename(self, name: str) -> None:
+        """Give it another name. Raises: Conflict, UsageError."""
+        with self._engine.locked():
+            free = self._engine.containers.free_name(name)
+            record.write(self._directory, replace(self.record, name=free))
+        self._event("rename")
+
+    def remove(self, *, force: bool = False, v: bool = False) -> None:
+        """Remove it and its files; with `force` kill it first. `v` is for volumes that belong to it alone.
+
+        Raises: Conflict where it runs.
+        """
+        now = self.state
+        if now.status not in life.VERBS["remove"]:
+            if not force:
+                raise Conflict("container", self.name, "is running; stop it first, or remove it with force (rm -f)")
+            self._end(signals.SIGKILL, None)
+        attributes = events.attributes(self._directory)
+        bury(self._directory)
+        events.record(self._engine.root, "destroy", self.id, attributes)
+
+    # -- what goes on inside
+
+    def attach(self) -> Connection:
+        """A connection that gets the output from now on, and may feed stdin. Raises: StateError."""
+        now = self.state
+        life.check(self.id, "attach", now.status)
+        try:
+            connection = client.attach(self._directory)
+        except OSError:
+            raise StateError(self.id, now.status, "attach", "its monitor is gone; `lab ps` brings another") from None
+        connection.attach()
+        self._event("attach")
+        return connection
+
+    def exec_run(self, cmd: Command, *, detach: bool = False, demux: bool = False, **settings: Any) -> ExecResult:
+        """Run one more command inside and wait for it: (exit_code, output), as in docker-py.
+
+        With `demux` the output is (stdout, stderr); with `detach` both are None. Settings: those of `exec_open`.
+
+        Raises: StateError (it does not run), InitError (126, 127 as its exit_code), UsageError.
+        """
+        connection = self.exec_open(cmd, **settings)
+        try:
+            return execution.finish(connection, detach=detach, demux=demux)
         finally:
-            os.close(pidfd)
+            connection.close()
 
-    def stop(self, timeout: float = 10, signal: int | str = "SIGTERM") -> None:
-        """Ask it to end; after `timeout` seconds kill it. A stopped container is left as it is."""
-        if self.state.status not in (Status.RUNNING, Status.CREATED):
-            return
-        with suppress(StateError, NotFound):
-            self.kill(signal)
-            if not self._ended_within(timeout):
-                self.kill(signals.SIGKILL)
-                self._ended_within(None)
+    def exec_open(self, cmd: Command, **settings: Any) -> Connection:
+        """Run one more command inside, and keep the connection to it, for callers that feed and read it themselves.
 
-    def wait(self, timeout: float | None = None) -> dict[str, int]:
-        """Wait for the end: ``{"StatusCode": 0}``. Raises: TimeoutError after `timeout` seconds."""
-        if not self._ended_within(timeout):
-            raise TimeoutError(f"container {self.short_id} still runs after {timeout} s")
-        with suppress(NotFound):
-            return {"StatusCode": self.state.exit_code or 0}
-        return {"StatusCode": 0}
+        Settings, docker-py's: environment, workdir, user, privileged, tty, stdin.
+
+        Raises: StateError, InitError, UsageError.
+        """
+        now = self.state
+        life.check(self.id, "exec", now.status)
+        request = execution.request(self, self._engine, cmd, **settings)
+        self._event(f"exec_create: {' '.join(request.process['args'])}", execID=request.id)
+        connection = self._engine.zygote.execute(request)
+        self._event(f"exec_start: {' '.join(request.process['args'])}", execID=request.id)
+        return connection
 
     def logs(self, *, stdout: bool = True, stderr: bool = True) -> bytes:
         """What it has written so far."""
         wanted = {name for name, on in (("stdout", stdout), ("stderr", stderr)) if on}
-        return b"".join(record.data for record in log.read(self._directory / "log.json") if record.stream in wanted)
+        return b"".join(each.data for each in log.read(self._directory / "log.json") if each.stream in wanted)
 
-    def remove(self, *, force: bool = False) -> None:
-        """Remove it and its files; with `force` kill it first. Raises: Conflict where it runs."""
-        if self.state.status in (Status.RUNNING, Status.CREATED):
-            if not force and self.state.status is Status.RUNNING:
-                raise Conflict("container", self.name, "is running; stop it first, or remove it with force (rm -f)")
-            with suppress(StateError):
-                self.kill()
-            self._ended_within(None)
-        if self._directory.exists():
-            self._engine.mend(self._directory)
-            attributes = events.attributes(self._directory)
-            remove_tree(self._directory)
-            events.record(self._engine.root, "destroy", self.id, attributes)
+    def _end(self, signal: int | str, timeout: float | None, *, keep: bool = False) -> None:
+        self._halt(keep=keep)
+        with suppress(NotFound):
+            now = self.state
+            if now.init is not None:
+                signal_names.send(now.init, signal_names.number(signal))
+                if now.status is Status.PAUSED:
+                    with suppress(LabError):
+                        self._cgroup("stop").thaw()
+            if not self._ended_within(timeout):
+                if now.init is not None:
+                    signal_names.send(now.init, signals.SIGKILL)
+                self._ended_within(None)
+            if now.unattended or now.init is not None:
+                self._engine.mend(self._directory)
+
+    def _halt(self, *, keep: bool = False) -> None:
+        """Tell the monitor that the end which comes is wanted: no policy may start it again."""
+        with suppress(OSError, LabError):
+            connection = client.attach(self._directory)
+            try:
+                connection.ask("halt", "halting", keep=keep)
+            finally:
+                connection.close()
 
     def _ended_within(self, timeout: float | None) -> bool:
         """Whether container and monitor have ended; a monitor ends after it has cleared up."""
@@ -188,42 +303,15 @@ class Container:
             now = state.load(self._directory)
         except NotFound:
             return True
-        return all(_ends(one, deadline) for one in (now.init, now.monitor) if one is not None)
+        return all(signal_names.ends(one, deadline) for one in (now.init, now.monitor) if one is not None)
 
+    def _cgroup(self, verb: str) -> Cgroup:
+        name = self.state.cgroup
+        if name is None:
+            cgroup.host().writable_base()  # raises, with the command that delegates one
+            raise HostError(f"{verb} of this container", reason="it was made without a cgroup of its own")
+        return cgroup.open(name)
 
-def read_record(directory: Path) -> Record:
-    """The record in `directory`. Raises: NotFound (kind "container"), SpecError."""
-    try:
-        fields = json.loads((directory / RECORD).read_text())
-        return Record(**{**fields, "command": tuple(fields["command"])})
-    except FileNotFoundError:
-        raise NotFound("container", directory.name) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise SpecError(f"{directory / RECORD}: {error}") from None
-
-
-def signal_number(signal: int | str) -> int:
-    """``9``, ``"KILL"`` or ``"SIGKILL"`` as a number. Raises: UsageError."""
-    text = str(int(signal)) if isinstance(signal, int) else signal.upper()
-    if text.isdigit() and 1 <= int(text) <= signals.SIGRTMAX:
-        return int(text)
-    try:
-        return signals.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
-    except KeyError:
-        raise UsageError("signal", signal, "there is none of that name; see kill -l") from None
-
-
-def _ends(one: ProcessId, deadline: float | None) -> bool:
-    try:
-        pidfd = process.pidfd_open(one.pid)
-    except LabError:
-        return True
-    try:
-        if not one.alive():
-            return True
-        left = None if deadline is None else max(0, deadline - time.monotonic()) * 1000
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(left))
-    finally:
-        os.close(pidfd)
+    def _event(self, action: str, **attributes: str) -> None:
+        known = events.attributes(self._directory)
+        events.record(self._engine.root, action, self.id, {**known, **attributes})

@@ -6,25 +6,27 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import config, names, options
-from labcontainer.engine.container import RECORD, Container, Record, read_record
+from labcontainer.engine import config, names, options, record
+from labcontainer.engine.container import Container
 from labcontainer.engine.mend import lock
 from labcontainer.engine.options import Command, Options
+from labcontainer.engine.record import Record
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
 from labcontainer.image.image import Image
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
-from labcontainer.runtime import events
+from labcontainer.oci.runtime_spec import Spec
+from labcontainer.runtime import events, state
 from labcontainer.runtime.client import Connection
-from labcontainer.runtime.remove import remove_tree
+from labcontainer.runtime.life import Status
+from labcontainer.runtime.remove import bury
 from labcontainer.runtime.request import Request
-from labcontainer.runtime.state import NAME as STATE
-from labcontainer.runtime.state import write_atomically
+from labcontainer.runtime.state import State
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
@@ -45,14 +47,16 @@ class Containers:
     def run(self, image: str, command: Command = None, *, detach: bool = False, **settings: Any) -> bytes | Container:
         """Create a container, start it, and wait for it; returns what it wrote to stdout.
 
-        With ``detach=True`` returns the running `Container` at once. `settings` are those of `create`, and
-        ``remove=True``: afterwards nothing of it is left.
+        With ``detach=True`` returns the running `Container` at once. `settings` are those of `create`; with
+        ``remove=True`` nothing of it is left afterwards.
 
         Raises: NotFound (image), UsageError, HostError, InitError (it did not start), ContainerError (its exit status
         is not 0).
         """
         container, connection = self.open(image, command, **settings)
         try:
+            if not detach:
+                connection.attach()
             connection.start()
             if detach:
                 connection.expect("started")
@@ -67,25 +71,32 @@ class Containers:
         return b"".join(output[1])
 
     def create(self, image: str, command: Command = None, **settings: Any) -> Container:
-        """Make a container up to the point where its command could start. Settings and errors: see `open`."""
-        container, connection = self.open(image, command, keep=True, **settings)
-        connection.close()
-        return container
-
-    def open(
-        self, image: str, command: Command = None, *, keep: bool = False, **settings: Any
-    ) -> tuple[Container, Connection]:
-        """Make a container and keep the channel to it, for callers that start and feed it themselves.
-
-        Unless it shall `keep`, it ends where the caller hangs up, or is killed, before it has started it.
+        """Make a container, all of it on disk; no process is started before `Container.start`.
 
         Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, mem_limit ("64m" or bytes),
         nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged,
-        volumes,
-        tty, stdin_open, labels, remove, no_new_privileges, seccomp (False switches the filter off).
+        volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove, no_new_privileges,
+        seccomp (False switches the filter off), init (a PID 1 that waits for orphans),
+        restart_policy ({"Name": "on-failure", "MaximumRetryCount": 3}), healthcheck ({"test": […], "interval": ns …}),
+        stop_signal, stop_timeout (seconds).
 
-        Raises: NotFound (image), UsageError, HostError, Conflict (name), InitError.
+        Raises: NotFound (image), UsageError, HostError, Conflict (name).
         """
+        return self._create(image, command, settings, None)
+
+    def open(self, image: str, command: Command = None, **settings: Any) -> tuple[Container, Connection]:
+        """Make a container and launch it, for callers that attach to it and start it themselves.
+
+        It ends where the caller hangs up, or is killed, before it has said "start". Settings and errors: see `create`
+        and `Container.launch`.
+        """
+        with contextlib.ExitStack() as held:
+            container = self._create(image, command, settings, held)
+            return container, container.launch()
+
+    def _create(
+        self, image: str, command: Command, settings: Mapping[str, Any], held: contextlib.ExitStack | None
+    ) -> Container:
         chosen = parse(command, settings)
         found = self._engine.images.get(image)
         container_id = os.urandom(32).hex()
@@ -93,27 +104,18 @@ class Containers:
         cgroup_name = self._engine.cgroup_name(container_id, chosen)
         spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
         directory = self._engine.container_root / container_id
-        request = Request(
-            id=container_id,
-            directory=str(directory),
-            lowerdirs=tuple(str(path) for path in lowerdirs),
-            cgroup=cgroup_name,
-            cache=str(self._engine.root / "cache"),
-            remove=chosen.remove,
-            keep=keep,
-            interactive=chosen.stdin_open,
-            trace=self._engine.trace_path(),
-        )
-        with self._making(directory):
-            with self._engine.locked():
-                self._write(directory, self._record(container_id, image, found, chosen), spec)
-            connection = self._engine.zygote.create(request)
+        request = self._request(directory, lowerdirs, cgroup_name, chosen)
+        with self._engine.locked():
+            asked = self._record(container_id, image, found, chosen, settings)
+            self._write(directory, spec, request, replace(asked, transient=held is not None))
+            if held is not None:
+                held.callback(os.close, lock(directory))
         events.record(self._engine.root, "create", container_id, events.attributes(directory))
-        return Container(self._engine, directory), connection
+        return Container(self._engine, directory)
 
     def explain(self, image: str, command: Command = None, **settings: Any) -> list[tuple[str, str]]:
         """What `run` with the same words would do, as (calls, why), and do none of it. Settings and errors: see
-        `open`."""
+        `create`."""
         from labcontainer.engine import explain  # brings the monitor along, which no other verb of a client needs
         from labcontainer.runtime import plan
 
@@ -130,7 +132,7 @@ class Containers:
     def get(self, id_or_name: str) -> Container:
         """The container of that name, id, or beginning of an id. Raises: NotFound, Conflict (several ids begin so)."""
         matches = []
-        for directory in self._directories():
+        for directory in self._engine.container_directories():
             if directory.name == id_or_name or self._name_of(directory) == id_or_name:
                 return Container(self._engine, directory)
             if id_or_name and directory.name.startswith(id_or_name):
@@ -144,63 +146,73 @@ class Containers:
     def list(self, *, all: bool = False) -> list[Container]:
         """Running containers, with `all` every one; the newest first."""
         found: list[tuple[int, Container]] = []
-        for directory in self._directories():
+        for directory in self._engine.container_directories():
             container = Container(self._engine, directory)
             try:
-                if all or container.status == "running":
+                if all or container.state.status in _SHOWN:
                     found.append((container.record.created_ns, container))
             except (NotFound, SpecError):
                 continue  # removed while we looked, or half written by a killed engine: mend() takes it away
         return [container for _, container in sorted(found, key=lambda pair: -pair[0])]
 
-    def _record(self, container_id: str, reference: str, image: Image, chosen: Options) -> Record:
+    def free_name(self, wanted: str | None) -> str:
+        """`wanted`, or a generated name; the caller holds the engine's lock. Raises: Conflict, UsageError."""
+        taken = {self._name_of(directory) for directory in self._engine.container_directories()}
+        if wanted is None:
+            return names.generate(taken)
+        if options.name(wanted) in taken:
+            raise Conflict("container", wanted, "exists already; remove it (lab rm), or choose another name")
+        return wanted
+
+    def _write(self, directory: Path, spec: Spec, request: Request, asked: Record) -> None:
+        """Write a new container down, its state last; where that fails (a full disk) nothing is left of it."""
+        try:
+            directory.mkdir(mode=0o700)
+            for name in ("upper", "work", "rootfs"):
+                (directory / name).mkdir(mode=0o755)
+            Bundle(directory).write(spec)
+            record.write_request(directory, request)
+            record.write(directory, asked)
+            state.save(directory, State(directory.name, Status.CREATED, state.boot_id()))
+        except BaseException:
+            bury(directory)
+            raise
+
+    def _request(self, directory: Path, lowerdirs: Sequence[Path], cgroup: str | None, chosen: Options) -> Request:
+        return Request(
+            id=directory.name,
+            directory=str(directory),
+            lowerdirs=tuple(str(path) for path in lowerdirs),
+            cgroup=cgroup,
+            cache=str(self._engine.root / "cache"),
+            remove=chosen.remove,
+            interactive=chosen.stdin_open,
+            stdin_once=chosen.stdin_once,
+            init=chosen.init,
+            restart=chosen.restart,
+            health=chosen.health,
+        )
+
+    def _record(
+        self, container_id: str, reference: str, image: Image, chosen: Options, settings: Mapping[str, Any]
+    ) -> Record:
         return Record(
             id=container_id,
-            name=self._free_name(chosen.name),
+            name=self.free_name(chosen.name),
             image=reference,
             image_id=str(image.id),
             command=config.arguments(image, chosen),
             created_ns=time.time_ns(),
             remove=chosen.remove,
             labels=chosen.labels,
+            stop_signal=chosen.stop_signal or image.config.config.stop_signal or "SIGTERM",
+            stop_timeout_s=chosen.stop_timeout_s,
+            settings=json.loads(json.dumps(settings, default=str)),
         )
-
-    @contextlib.contextmanager
-    def _making(self, directory: Path) -> Iterator[None]:
-        """Hold the new `directory` until a monitor has taken over; where none has, nothing is left of it."""
-        with self._engine.locked():
-            directory.mkdir(mode=0o700)
-            fd = lock(directory)
-        try:
-            yield
-        except BaseException:
-            if not (directory / STATE).exists():
-                remove_tree(directory)
-            raise
-        finally:
-            os.close(fd)
-
-    def _write(self, directory: Path, record: Record, spec: Any) -> None:
-        for name in ("upper", "work", "rootfs"):
-            (directory / name).mkdir(mode=0o755)
-        Bundle(directory).write(spec)
-        write_atomically(directory / RECORD, json.dumps(asdict(record)))
-
-    def _free_name(self, wanted: str | None) -> str:
-        taken = {self._name_of(directory) for directory in self._directories()}
-        if wanted is None:
-            return names.generate(taken)
-        if wanted in taken:
-            raise Conflict("container", wanted, "exists already; remove it (lab rm), or choose another name")
-        return wanted
-
-    def _directories(self) -> Sequence[Path]:
-        root = self._engine.container_root
-        return sorted(root.iterdir()) if root.exists() else []
 
     def _name_of(self, directory: Path) -> str:
         try:
-            return read_record(directory).name
+            return record.read(directory).name
         except LabError:
             return ""
 
@@ -230,19 +242,27 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
         volumes=options.volumes(given.pop("volumes", None)),
         name=options.name(given.pop("name", None)),
         labels=given.pop("labels", None) or {},
+        restart=options.restart(given.pop("restart_policy", None)),
+        health=options.health(given.pop("healthcheck", None)),
+        stop_signal=options.stop_signal(given.pop("stop_signal", None)),
+        stop_timeout_s=float(given.pop("stop_timeout", 10)),
         **{flag: bool(given.pop(flag, default)) for flag, default in _FLAGS.items()},
     )
     given.pop("user", None)
+    options.check_removal(parsed)
     if given:
         raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
     return parsed
 
 
+_SHOWN = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 _FLAGS = {
     "read_only": False,
     "tty": False,
     "stdin_open": False,
     "remove": False,
+    "init": False,
+    "stdin_once": False,
     "no_new_privileges": False,
     "seccomp": True,
 }

@@ -26,6 +26,7 @@ from labcontainer.image.store import Store
 from labcontainer.kernel import cgroup, trace
 from labcontainer.kernel.trace import Event
 from labcontainer.runtime.client import Zygote
+from labcontainer.runtime.remove import remove_tree
 
 
 class Trace:
@@ -109,14 +110,20 @@ class Engine:
             return None
         return container_id
 
+    def container_directories(self) -> list[Path]:
+        """A directory for each container; one whose name begins with a dot is just being removed."""
+        return sorted(each for each in self.container_root.iterdir() if not each.name.startswith("."))
+
     def mend(self, directory: Path) -> list[str]:
         """Put right what a killed process has left half done in one container's directory; says what was mended."""
-        return mend(directory, self.locked)
+        return mend(self, directory)
 
     def mend_all(self) -> list[str]:
         """`mend` every container; called whenever an engine is opened."""
         forget_traces(self.run, self.locked)
-        return [line for directory in sorted(self.container_root.iterdir()) for line in self.mend(directory)]
+        for half_removed in self.container_root.glob(".*"):
+            remove_tree(half_removed)
+        return [line for directory in self.container_directories() for line in self.mend(directory)]
 
 
 def from_env() -> Engine:

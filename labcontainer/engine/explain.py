@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labcontainer.oci.runtime_spec import Process, Spec
-from labcontainer.runtime import monitor, resources
+from labcontainer.runtime import launch, resources
 from labcontainer.runtime.steps import Step
 
 
@@ -36,7 +36,7 @@ def _limits(spec: Spec) -> list[tuple[str, object]]:
 
 def _flags(spec: Spec) -> str:
     kinds = {namespace.type for namespace in spec.linux.namespaces} if spec.linux else set()
-    return "|".join(flag.name or "" for kind, flag in monitor.CLONE.items() if kind in kinds)
+    return "|".join(flag.name or "" for kind, flag in launch.CLONE.items() if kind in kinds)
 
 
 def _privileges(spec: Spec, process: Process) -> list[tuple[str, str]]:

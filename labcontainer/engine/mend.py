@@ -1,8 +1,7 @@
 """Putting right what a killed process has left: the next start finds the truth from the Linux kernel.
 
-A container is left alone while its init or its monitor lives. Once both are gone, its cgroup is removed, its end is
-written down, and one that was to be removed is removed. A directory without a state is held by the engine that makes it
-(`lock`); one that nobody holds is removed.
+What runs without a monitor gets another one. Once a container's processes are gone, its cgroup is removed, its end is
+written down, one that was to be removed is removed, and one whose policy says so is started again.
 """
 
 from __future__ import annotations
@@ -15,13 +14,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labcontainer.engine.container import read_record
+from labcontainer.engine import record
+from labcontainer.engine.container import Container
 from labcontainer.errors import LabError, NotFound, SpecError, told
 from labcontainer.kernel import cgroup
 from labcontainer.runtime import client, events, state
-from labcontainer.runtime.remove import remove_tree
-from labcontainer.runtime.state import State, Status
+from labcontainer.runtime.life import Status
+from labcontainer.runtime.remove import bury
+from labcontainer.runtime.state import State
+
+if TYPE_CHECKING:
+    from labcontainer.engine.engine import Engine
 
 
 def lock(directory: Path) -> int:
@@ -38,41 +43,62 @@ def lock(directory: Path) -> int:
     return fd
 
 
-def mend(directory: Path, locked: Callable[[], AbstractContextManager[None]]) -> list[str]:
-    """Mend one container's directory; returns a sentence for each thing that was mended.
-
-    Inside of `locked` nobody makes a new directory.
-    """
+def mend(engine: Engine, directory: Path) -> list[str]:
+    """Mend one container's directory; returns a sentence for each thing that was mended."""
     try:
-        now = state.observe(directory)
         written = state.load(directory)
+        now = state.observe(directory)
     except NotFound:
-        with locked():
+        with engine.locked():
             return _never_began(directory)
     except SpecError as error:
         return _unreadable(directory, error)
+    who = f"container {directory.name[:12]}"
+    if now.status is Status.CREATED and now.monitor is None:
+        with engine.locked():
+            return _never_launched(directory, who)
     if now.status is not Status.STOPPED:
-        return []
+        return _adopt(engine, directory, who) if now.unattended else []
     mended = []
     # Observed as stopped, its processes are gone: what is written now is the last that will be.
     if written.status is not Status.STOPPED:
-        _remove_cgroup(written.cgroup or directory.name)
-        state.save(directory, replace(now, finished_ns=now.finished_ns or time.time_ns()))
-        (directory / "monitor.sock").unlink(missing_ok=True)
-        ended = {**events.attributes(directory), "exitCode": str(now.exit_code)}
-        events.record(directory.parents[1], "die", directory.name, ended)
-        mended.append(f"container {directory.name[:12]}: {now.error}")
+        _write_the_end(directory, written, now)
+        mended.append(f"{who}: {now.error}")
     try:
-        if read_record(directory).remove:
+        if record.read(directory).remove:
             attributes = events.attributes(directory)
-            remove_tree(directory)
-            events.record(directory.parents[1], "destroy", directory.name, attributes)
-            mended.append(f"container {directory.name[:12]}: removed, as --rm had asked")
+            bury(directory)
+            events.record(engine.root, "destroy", directory.name, attributes)
+            mended.append(f"{who}: removed, as --rm had asked")
+        elif mended and _policy_wants(directory, now):
+            Container(engine, directory).start()
+            mended.append(f"{who}: started again, as its restart policy says")
     except LabError:
         pass  # removed by another engine, or its record is damaged: then it stays for its owner to look at
     except OSError as error:
-        mended.append(f"container {directory.name[:12]}: not removed, as --rm had asked: {told(error)}")
+        mended.append(f"{who}: not removed, as --rm had asked: {told(error)}")
     return mended
+
+
+def _adopt(engine: Engine, directory: Path, who: str) -> list[str]:
+    with contextlib.suppress(LabError):  # it has just ended, or another engine was quicker
+        request = replace(record.read_request(directory), adopt=True, trace=engine.trace_path())
+        engine.zygote.adopt(request).close()
+        return [f"{who}: its monitor was killed, and another looks after it now"]
+    return []
+
+
+def _write_the_end(directory: Path, written: State, now: State) -> None:
+    _remove_cgroup(written.cgroup or directory.name)
+    state.save(directory, replace(now, finished_ns=now.finished_ns or time.time_ns()))
+    (directory / "monitor.sock").unlink(missing_ok=True)
+    ended = {**events.attributes(directory), "exitCode": str(now.exit_code)}
+    events.record(directory.parents[1], "die", directory.name, ended)
+
+
+def _policy_wants(directory: Path, ended: State) -> bool:
+    policy = record.read_request(directory).restart
+    return ended.started_ns is not None and policy.wants(ended.exit_code or 0, ended.restarts, halted=ended.halted)
 
 
 def forget_traces(run: Path, locked: Callable[[], AbstractContextManager[None]]) -> None:
@@ -84,15 +110,25 @@ def forget_traces(run: Path, locked: Callable[[], AbstractContextManager[None]])
 
 
 def _never_began(directory: Path) -> list[str]:
-    try:
-        os.close(lock(directory))
-        if (directory / state.NAME).exists():
-            return []
-        # Where a monitor begins at this moment, its client was killed: it will find nothing, and end.
-        remove_tree(directory)
-    except OSError:
+    # A new container is written down under the engine's lock, which is ours now: nobody is at it any more.
+    if (directory / state.NAME).exists() or not directory.exists():
         return []
+    bury(directory)
     return [f"container {directory.name[:12]}: removed, its engine was killed before it began"]
+
+
+def _never_launched(directory: Path, who: str) -> list[str]:
+    """A container that ``run`` has made is held by it until a monitor has it; one that ``create`` made just waits."""
+    try:
+        if not record.read(directory).transient:
+            return []
+        os.close(lock(directory))
+        if state.load(directory).monitor is not None:
+            return []
+        bury(directory)
+    except (OSError, LabError):
+        return []
+    return [f"{who}: removed, its engine was killed before it began"]
 
 
 def _unreadable(directory: Path, error: SpecError) -> list[str]:

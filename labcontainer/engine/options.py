@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from labcontainer.engine import signals
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
 from labcontainer.kernel.cgroup.check import MOST_PIDS
+from labcontainer.runtime.request import Health, Restart
 
 Command = str | Sequence[str] | None
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_POLICIES = ("no", "on-failure", "always", "unless-stopped")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _LEAST_MEMORY_BYTES = 6 << 20
 _LEAST_NANO_CPUS = 10**7
@@ -56,9 +59,15 @@ class Options:
     volumes: tuple[Volume, ...] = ()
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
     remove: bool = False
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    init: bool = False
+    restart: Restart = Restart()
+    health: Health | None = None
+    stop_signal: str | None = None
+    stop_timeout_s: float = 10
 
 
 def words(command: Command) -> tuple[str, ...] | None:
@@ -172,6 +181,54 @@ def network_mode(given: str) -> Literal["none", "host"]:
     if given == "host":
         return "host"
     raise UsageError("network", given, "choose none (a network namespace with a loopback) or host")
+
+
+def restart(given: Mapping[str, Any] | None) -> Restart:
+    """docker-py's ``{"Name": "on-failure", "MaximumRetryCount": 3}``. Raises: UsageError."""
+    if given is None:
+        return Restart()
+    policy, retries = str(given.get("Name") or "no"), int(given.get("MaximumRetryCount") or 0)
+    if policy not in _POLICIES:
+        raise UsageError("restart policy", policy, f"choose from {', '.join(_POLICIES)}")
+    if retries < 0 or (retries and policy != "on-failure"):
+        raise UsageError(
+            "restart policy", f"{policy}:{retries}", "only on-failure takes a number of retries, from 0 on"
+        )
+    return Restart(policy, retries)
+
+
+def check_removal(options: Options) -> None:
+    """A container that is removed when it ends cannot also be started again. Raises: UsageError."""
+    if options.remove and options.restart.policy != "no":
+        raise UsageError("restart policy", options.restart.policy, "a container with --rm is gone when it has ended")
+
+
+def health(given: Mapping[str, Any] | None) -> Health | None:
+    """docker-py's health check: ``{"test": ["CMD-SHELL", "…"], "interval": ns, "timeout": ns, "retries": n,
+    "start_period": ns}``. Raises: UsageError."""
+    if given is None:
+        return None
+    test = given.get("test") or []
+    kind, *rest = ["CMD-SHELL", test] if isinstance(test, str) else test or ["NONE"]
+    if kind == "NONE":
+        return None
+    if kind not in ("CMD", "CMD-SHELL") or not rest:
+        raise UsageError("health check", test, 'write ["CMD", program, argument…] or ["CMD-SHELL", "a shell command"]')
+    command = ("/bin/sh", "-c", *rest) if kind == "CMD-SHELL" else tuple(str(word) for word in rest)
+    chosen = Health(command, retries=int(given.get("retries", 3)))
+    seconds = {name: given[name] / 10**9 for name in ("interval", "timeout", "start_period", "start_interval")
+               if given.get(name)}  # fmt: skip
+    if chosen.retries < 1 or any(value < 0.001 for value in seconds.values()):
+        raise UsageError("health check", given, "retries count from 1, and no time is below a millisecond")
+    return replace(chosen, **{f"{name}_s": value for name, value in seconds.items()})
+
+
+def stop_signal(given: str | int | None) -> str | None:
+    """The signal that asks a container to end. Raises: UsageError."""
+    if given is None:
+        return None
+    signals.number(given)
+    return str(given)
 
 
 def _check_volume(volume: Volume) -> None:

@@ -115,6 +115,14 @@ def chown(path: Path | str, owner: int, group: int) -> None:
     observe("chown", os.chown, pathname=path, owner=owner, group=group)
 
 
+def fchown(fd: int, owner: int, group: int) -> None:
+    """Give the file behind `fd` to `owner` and `group`; -1 leaves either as it is.
+
+    Raises: KernelError (EPERM, EINVAL: not mapped in this user namespace). See: man 2 fchown
+    """
+    observe("fchown", os.fchown, fd=fd, owner=owner, group=group)
+
+
 def _write_once(path: Path | str, data: str) -> int:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

@@ -16,10 +16,13 @@ a byte 0 and what goes to its stdin. SOCK_SEQPACKET keeps messages apart and tel
 from __future__ import annotations
 
 import array
+import contextlib
 import json
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -47,6 +50,19 @@ class Message:
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two ends of a new channel, both close-on-exec."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+@contextlib.contextmanager
+def short(path: Path) -> Iterator[str]:
+    """An address for the socket at `path`: it may have 107 bytes, but through its directory's descriptor all fit.
+
+    See: man 7 unix
+    """
+    directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 def send(connection: socket.socket, kind: str, *, fds: Sequence[int] = (), **fields: Any) -> None:

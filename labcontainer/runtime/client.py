@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from labcontainer.errors import HostError, InitError, LabError, told
-from labcontainer.runtime import channel
+from labcontainer.runtime import channel, state
 from labcontainer.runtime.channel import Message
-from labcontainer.runtime.request import Request
+from labcontainer.runtime.request import ExecRequest, Request
 
 # The zygote is forked once more, so that it is nobody's child: the notebook need not wait for it.
 _LAUNCH = """
@@ -79,6 +80,16 @@ class Connection:
         with contextlib.suppress(BrokenPipeError):
             channel.send(self._socket, "start")
 
+    def attach(self) -> None:
+        """Have the container's output sent to us from now on."""
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(self._socket, "attach")
+
+    def ask(self, kind: str, answer: str, **fields: Any) -> None:
+        """Send a request and wait for the answer to it. Raises as `expect`."""
+        channel.send(self._socket, kind, **fields)
+        self.expect(answer)
+
     def resize(self, rows: int, columns: int) -> None:
         """Tell the container's terminal its size, in character cells."""
         with contextlib.suppress(BrokenPipeError):
@@ -95,7 +106,7 @@ class Connection:
             message = self.receive()
             if message.stream is not None:
                 output(message.stream, message.data)
-            elif message.kind == "exited":
+            elif message.kind == "exited" and not message.body.get("again"):
                 return Exit(int(message.body["exit_code"]), bool(message.body["oom_killed"]))
 
     def close(self) -> None:
@@ -115,13 +126,22 @@ class Zygote:
 
         Raises: InitError (stage, cause) where it could not be made; HostError where no zygote starts.
         """
+        directory = Path(request.directory)
         try:
-            return self._created(request)
+            return self._opened("create", "created", request)
         except LabError:
-            # A zygote that was killed between our message and its fork leaves no state: then nothing has begun yet.
-            if (Path(request.directory) / "state.json").exists() or not Path(request.directory).exists():
+            # A zygote that was killed between our message and its fork leaves no monitor: then nothing has begun yet.
+            if not directory.exists() or state.load(directory).monitor is not None:
                 raise
-            return self._created(request)
+            return self._opened("create", "created", request)
+
+    def adopt(self, request: Request) -> Connection:
+        """Have a new monitor look after a container whose own was killed. Raises as `create`."""
+        return self._opened("create", "adopted", request)
+
+    def execute(self, request: ExecRequest) -> Connection:
+        """Have one more process started in a container. Raises: InitError (126, 127 …), HostError."""
+        return self._opened("exec", "started", request)
 
     def stop(self) -> None:
         """End every zygote of this engine, older ones too; containers go on."""
@@ -130,20 +150,20 @@ class Zygote:
                 channel.send(connection, "quit")
                 connection.recv(1)
 
-    def _created(self, request: Request) -> Connection:
-        connection = Connection(self._connected(request))
+    def _opened(self, kind: str, answer: str, request: Request | ExecRequest) -> Connection:
+        connection = Connection(self._connected(kind, request))
         try:
-            connection.expect("created")
+            connection.expect(answer)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _connected(self, request: Request) -> socket.socket:
+    def _connected(self, kind: str, request: Request | ExecRequest) -> socket.socket:
         for _ in range(3):
             connection = self._find_or_start()
             try:
-                channel.send(connection, "create", **request.to_json())
+                channel.send(connection, kind, **request.to_json())
                 return connection
             except BrokenPipeError:  # it ended between our connect and our send
                 connection.close()
@@ -165,7 +185,7 @@ class Zygote:
     def _spawn(self, path: Path) -> None:
         self._forget_killed()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with listener, _short(path) as address:
+        with listener, channel.short(path) as address:
             listener.bind(address)
             listener.listen(128)
             # The socket is listening before the process exists, so a client never has to wait for it to appear.
@@ -221,19 +241,9 @@ def attach(directory: Path) -> Connection:
 def _connect(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with _short(path) as address:
+        with channel.short(path) as address:
             connection.connect(address)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    # An address may have 107 bytes; through a descriptor of its directory every path fits.
-    directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)

@@ -1,7 +1,8 @@
 """The process that stays with one container from its birth to its last trace.
 
-It makes init, gives it its id maps and its cgroup, reads its pipes or its terminal, writes its log, answers clients,
-and when init has ended takes everything away that was made. It outlives the notebook, the client and the zygote.
+It launches init, stands between the container's streams and their clients, writes its log, starts it again where its
+policy says so, checks its health, and when it has ended takes everything away that was made. It outlives the notebook,
+the client and the zygote. Where a monitor is killed, the container lives on, and the next monitor adopts it.
 
 Who we are: forked by the zygote, one thread, the privileges of the user who started the engine.
 """
@@ -9,6 +10,7 @@ Who we are: forked by the zygote, one thread, the privileges of the user who sta
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import selectors
 import signal
@@ -16,43 +18,24 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from labcontainer.errors import InitError, LabError, told
-from labcontainer.kernel import cgroup, process, pty, seccomp, trace, userns
-from labcontainer.kernel.file import OpenFlag
-from labcontainer.kernel.namespaces import CloneFlag
+from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.process import Child
-from labcontainer.kernel.trace import Role
 from labcontainer.oci.bundle import Bundle
-from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, init, plan, resources, state
-from labcontainer.runtime.init import Job
+from labcontainer.runtime import channel, command, events, launch, restart, state, streams
+from labcontainer.runtime.channel import Message
+from labcontainer.runtime.clock import Clock
+from labcontainer.runtime.health import HealthCheck
+from labcontainer.runtime.launch import Launched, Order
+from labcontainer.runtime.life import Status
 from labcontainer.runtime.log import Log
-from labcontainer.runtime.remove import remove_tree
+from labcontainer.runtime.relay import Client, Relay
+from labcontainer.runtime.remove import bury
 from labcontainer.runtime.request import Request
-from labcontainer.runtime.state import ProcessId, State, Status
-
-CLONE = {
-    "pid": CloneFlag.CLONE_NEWPID,
-    "network": CloneFlag.CLONE_NEWNET,
-    "mount": CloneFlag.CLONE_NEWNS,
-    "ipc": CloneFlag.CLONE_NEWIPC,
-    "uts": CloneFlag.CLONE_NEWUTS,
-    "user": CloneFlag.CLONE_NEWUSER,
-    "time": CloneFlag.CLONE_NEWTIME,
-}
-
-
-@dataclass(slots=True)
-class Streams:
-    """The monitor's ends of the container's stdin, stdout and stderr; with a terminal all are its controller."""
-
-    stdin: int | None
-    stdout: int | None
-    stderr: int | None
+from labcontainer.runtime.state import ProcessId, State
 
 
 class Monitor:
@@ -61,306 +44,264 @@ class Monitor:
     def __init__(self, request: Request, client: socket.socket) -> None:
         self.request = request
         self.directory = Path(request.directory)
-        self.state = State(request.id, Status.CREATING, state.boot_id(), ProcessId.of(os.getpid()))
-        self.clients = [client]
-        self.creator = client
-        self.cgroup: cgroup.Cgroup | None = None
-        self.child: Child | None = None
-        self.streams = Streams(None, None, None)
         self.selector = selectors.EpollSelector()
-        self.log = Log(self.directory / "log.json") if request.log else None
-        self.init_channel: socket.socket | None = None
+        self.clock = Clock()
+        self.relay = Relay(self.selector, self._client_spoke, self._client_went)
+        self.relay.close_stdin_with_client = request.stdin_once
+        self.creator = self.relay.add(client)
+        self.state = State(request.id, Status.CREATING, state.boot_id(), ProcessId.of(os.getpid()))
+        self.made = Launched()
+        self.health = HealthCheck(request.health, self.clock, self._checked) if request.health else None
+        self.adopted = False
         self.started = False
+        self.ended = False
+        self.remove = request.remove
         self.failure: InitError | None = None
 
     def run(self) -> None:
-        """Create the container, see it through, and clear up; every outcome is told to the clients."""
+        """See the container through, as often as its policy starts it, and clear up; clients are told each outcome."""
+        if not self._claim():
+            self.relay.tell("failed", stage="create", cause="another monitor looks after it already", exit_code=125)
+            self.relay.farewell()
+            return
+        if self.request.log is not None:
+            self.relay.log = Log(self.directory / "log.json")
         try:
-            self._create()
+            self._run_once(self._adopt if self.request.adopt else self._launch)
+            while self._again():
+                self._run_once(self._launch)
+        finally:
+            self._finish()
+
+    def _claim(self) -> bool:
+        """A lock that goes with this process: of two clients that start a container at once, one is refused."""
+        self._lock = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _run_once(self, begin: object) -> None:
+        assert callable(begin)
+        self.failure, self.ended = None, False
+        stop_listening = None
+        try:
+            begin()
+            stop_listening = self.relay.listen(self.directory)
             self._loop()
         except InitError as error:
             self.failure = error
         except (LabError, OSError) as error:
-            self.failure = InitError("create", told(error) if isinstance(error, OSError) else str(error))
+            self.failure = InitError("create", command.cause(error))
         finally:
-            self._finish()
+            self._clear()
+            if stop_listening is not None:
+                stop_listening()
 
-    # -- before the command runs
+    # -- it begins
 
-    def _create(self) -> None:
-        state.save(self.directory, self.state)
+    def _launch(self) -> None:
+        self._save(replace(self.state, status=Status.CREATING, init=None, exit_code=None, error="", oom_killed=False))
         spec = Bundle(self.directory).read()
-        if spec.process is None or not spec.process.args:
-            raise InitError("create", "the bundle's config names no command")
-        kinds = {namespace.type for namespace in spec.linux.namespaces if not namespace.path} if spec.linux else set()
-        with trace.step("cgroup", "the limits must stand before the first instruction runs"):
-            self._make_cgroup(spec)
-        job = self._job(spec, kinds)
-        flags = CloneFlag(0)
-        for kind, flag in CLONE.items():
-            if kind in kinds:
-                flags |= flag
-        ours, theirs = channel.pair()
-        self.init_channel = ours
-        with trace.step("clone", "one call makes the child and its new namespaces"):
-            self.child = process.clone3(flags, cgroup=self.cgroup.directory_fd() if self.cgroup else None)
-        if self.child is None:
-            # We are init: everything of the monitor's but the channel and the streams is closed by stage 7.
-            trace.become(Role.INIT)
-            ours.close()
-            init.main(job, theirs)
-        theirs.close()
-        self._release(spec, kinds, job)
+        with_terminal = spec.process is not None and spec.process.terminal
+        found, stdio = None, None
+        if not with_terminal:
+            with trace.step("streams", "what the command prints comes to us through pipes"):
+                found, stdio = streams.fifos(self.directory, interactive=self.request.interactive)
+        rootless = spec.linux is not None and any(each.type == "user" for each in spec.linux.namespaces)
+        self.made = Launched()
+        try:
+            launch.launch(
+                Order(
+                    spec=spec,
+                    bundle=self.directory,
+                    snapshot=self.request.overlay(userxattr=rootless),
+                    cgroup=self.request.cgroup,
+                    stdio=stdio,
+                    cache=Path(self.request.cache) if self.request.cache else None,
+                    init=self.request.init,
+                ),
+                self.made,
+            )
+        finally:
+            for fd in stdio or ():
+                os.close(fd)
+        if found is None and self.made.terminal is not None:
+            found = streams.terminal(self.made.terminal)
+        if found is not None:
+            self.relay.attach_streams(found)
+        child, init_channel = self.made.child, self.made.channel
+        assert child is not None
+        assert init_channel is not None
+        self._save(replace(self.state, status=Status.CREATED, init=ProcessId.of(child.pid), cgroup=self.request.cgroup))
+        self.selector.register(init_channel, selectors.EVENT_READ, self._init_spoke)
+        self.relay.tell("created", pid=child.pid)
+        if self.started:
+            self.made.start()
 
-    def _make_cgroup(self, spec: Spec) -> None:
-        wanted = spec.linux.resources if spec.linux else None
-        if self.request.cgroup is None:
-            return
-        self.cgroup = cgroup.create(self.request.cgroup)
-        if wanted is not None:
-            self.cgroup.set(resources.limits(wanted))
-
-    def _job(self, spec: Spec, kinds: set[str]) -> Job:
-        rootless = "user" in kinds
-        overlay = self.request.overlay(userxattr=rootless)
-        filter = None
-        if spec.linux and spec.linux.seccomp and spec.process:
-            filter = seccomp.compile(spec.linux.seccomp, cache=Path(self.request.cache) if self.request.cache else None)
-        return Job(
-            spec=spec,
-            steps=plan.root(spec, Bundle(self.directory).rootfs, overlay),
-            seccomp_filter=filter,
-            new_user=rootless,
-            cgroup=self.cgroup,
-            new_cgroup="cgroup" in kinds,
-            stdio=None if spec.process and spec.process.terminal else self._pipes(),
-        )
-
-    def _pipes(self) -> tuple[int, int, int]:
-        with trace.step("streams", "what the command prints comes to us through pipes"):
-            out_read, out_write = process.pipe2(OpenFlag.O_CLOEXEC)
-            err_read, err_write = process.pipe2(OpenFlag.O_CLOEXEC)
-        self.streams = Streams(None, out_read, err_read)
-        if not self.request.interactive:
-            return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), out_write, err_write
-        in_read, in_write = process.pipe2(OpenFlag.O_CLOEXEC)
-        self.streams.stdin = in_write
-        return in_read, out_write, err_write
-
-    def _release(self, spec: Spec, kinds: set[str], job: Job) -> None:
-        assert self.child is not None
-        assert self.init_channel is not None
-        for fd in set(job.stdio or ()):
-            os.close(fd)
-        if "user" in kinds:
-            with trace.step("maps", "until its ids are mapped the child is nobody"):
-                userns.write_maps(self.child.pid, userns.own_maps())
-        with contextlib.suppress(BrokenPipeError):  # init was killed: what it should answer will not come
-            channel.send(self.init_channel, "go")
-        self._await_ready()
-        self.state = self.state.change(Status.CREATED, init=ProcessId.of(self.child.pid), cgroup=self.request.cgroup)
-        state.save(self.directory, self.state)
-        self._tell("created", pid=self.child.pid)
-
-    def _await_ready(self) -> None:
-        assert self.init_channel is not None
-        while True:
-            message = channel.receive(self.init_channel)
-            if message is None:
-                raise InitError("root", "init was killed before the command ran", 137)
-            if message.kind == "failed":
-                raise InitError(message.body["stage"], message.body["cause"], message.body["exit_code"])
-            if message.kind == "terminal":
-                controller = message.fds[0]
-                self.streams = Streams(controller, controller, None)
-            if message.kind == "ready":
-                return
+    def _adopt(self) -> None:
+        written = state.load(self.directory)
+        init = written.init
+        if init is None or not init.alive():
+            raise InitError("adopt", "it has ended meanwhile", 255)
+        # Opened first and asked afterwards: the number cannot have been given to somebody else in between.
+        self.made = Launched(Child(init.pid, process.pidfd_open(init.pid)))
+        if written.cgroup:
+            self.made.cgroup = cgroup.open(written.cgroup)
+        self.adopted = self.started = True
+        self._save(replace(written, status=Status.RUNNING, monitor=ProcessId.of(os.getpid())))
+        self.relay.attach_streams(streams.reopen(self.directory))
+        self.relay.tell("adopted", pid=init.pid)
+        if self.health:
+            self.health.begin(self.directory, self.state, Path(self.request.cache))
 
     # -- while it runs
 
     def _loop(self) -> None:
-        assert self.child is not None
-        assert self.init_channel is not None
-        self.selector.register(self.child.pidfd, selectors.EVENT_READ, self._init_ended)
-        self.selector.register(self.init_channel, selectors.EVENT_READ, self._init_spoke)
-        for name, fd in ((1, self.streams.stdout), (2, self.streams.stderr)):
-            if fd is not None:
-                self.selector.register(fd, selectors.EVENT_READ, (name, fd))
-        for client in self.clients:
-            self.selector.register(client, selectors.EVENT_READ, client)
-        with self._listening():
-            while self.child is not None:
-                for key, _ in self.selector.select():
-                    self._dispatch(key.data)
-        self._drain()
+        assert self.made.child is not None
+        self.selector.register(self.made.child.pidfd, selectors.EVENT_READ, self._init_ended)
+        while not self.ended:
+            for key, _ in self.selector.select(self.clock.timeout()):
+                key.data()
+            self.clock.strike()
+        self.relay.drain()
 
-    def _dispatch(self, what: object) -> None:
-        if isinstance(what, socket.socket):
-            self._client_spoke(what)
-        elif isinstance(what, tuple):
-            self._copy_output(*what)
-        elif callable(what):
-            what()
+    def _client_spoke(self, client: Client, message: Message) -> None:
+        if message.kind == "start" and not self.started:
+            self.started = True
+            if self.made.channel is not None:
+                self.made.start()
+        elif message.kind == "halt":
+            # Somebody stops it: its policy must not start it again, and with "keep" its files stay.
+            self._save(replace(self.state, halted=True))
+            self.remove = self.remove and not message.body.get("keep")
+            self.relay.answer(client, "halting")
+        elif message.kind == "policy":
+            self.request = replace(self.request, restart=restart.policy(message.body))
+            self.relay.answer(client, "policy")
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        path = self.directory / "monitor.sock"
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        here = os.open(self.directory, os.O_PATH | os.O_CLOEXEC)
-        # A socket's path may have 107 bytes; through a descriptor of the directory it always fits.
-        listener.bind(f"/proc/self/fd/{here}/monitor.sock")
-        os.close(here)
-        listener.listen()
-        self.selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
-        yield
-        listener.close()
-        path.unlink(missing_ok=True)
-
-    def _accept(self, listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        self.clients.append(client)
-        self.selector.register(client, selectors.EVENT_READ, client)
-
-    def _client_spoke(self, client: socket.socket) -> None:
-        try:
-            message = channel.receive(client)
-        except (OSError, ValueError):
-            message = None
-        if message is None:
-            self._forget(client)
-        elif message.stream == channel.STDIN:
-            self._feed(message.data)
-        elif message.kind == "start" and not self.started:
-            self._start()
-        elif message.kind == "resize" and self.streams.stdin is not None:
-            pty.set_size(self.streams.stdin, pty.Size(int(message.body["rows"]), int(message.body["columns"])))
-
-    def _start(self) -> None:
-        assert self.init_channel is not None
-        self.started = True
-        with contextlib.suppress(BrokenPipeError):  # init was killed: its pidfd tells
-            channel.send(self.init_channel, "start")
+    def _client_went(self, client: Client) -> None:
+        # Who asked for it was killed before it could say "start": nobody else would ever start this init.
+        if client is self.creator and not self.started and self.made.child is not None:
+            process.pidfd_send_signal(self.made.child.pidfd, signal.SIGKILL)
 
     def _init_spoke(self) -> None:
-        assert self.init_channel is not None
-        assert self.child is not None
-        message = channel.receive(self.init_channel)
-        self.selector.unregister(self.init_channel)
+        assert self.made.channel is not None
+        message = channel.receive(self.made.channel)
+        self.selector.unregister(self.made.channel)
+        self.made.channel.close()
+        self.made.channel = None
         if message is not None and message.kind == "failed":
-            self.failure = InitError(message.body["stage"], message.body["cause"], message.body["exit_code"])
+            self.failure = launch.failure(message)
             return
         # The channel has closed without a word: execve has succeeded (or init was killed, which its pidfd tells).
-        if self.started:
-            self.state = self.state.change(Status.RUNNING, started_ns=time.time_ns())
-            state.save(self.directory, self.state)
-            self._tell("started", pid=self.child.pid)
+        if self.started and self.made.child is not None:
+            self._save(replace(self.state, status=Status.RUNNING, started_ns=time.time_ns(), finished_ns=None))
+            self.relay.tell("started", pid=self.made.child.pid)
+            self._event("start")
+            if self.health:
+                self.health.begin(self.directory, self.state, Path(self.request.cache))
+
+    def _checked(self, status: str) -> None:
+        if status != self.state.health:
+            self._save(replace(self.state, health=status))
+            self._event(f"health_status: {status}")
 
     def _init_ended(self) -> None:
-        assert self.child is not None
-        code = process.wait(self.child)
-        self.selector.unregister(self.child.pidfd)
-        os.close(self.child.pidfd)
-        self.child = None
-        oom = bool(self.cgroup and self.cgroup.events().oom_kill)
-        self.state = self.state.change(Status.STOPPED, exit_code=code, oom_killed=oom, finished_ns=time.time_ns())
+        assert self.made.child is not None
+        child = self.made.child
+        self.selector.unregister(child.pidfd)
+        code, error = self._exit_code(child)
+        os.close(child.pidfd)
+        self.made.child = None
+        self.ended = True
+        oom = bool(self.made.cgroup and self.made.cgroup.events().oom_kill)
+        self.state = replace(
+            self.state, status=Status.STOPPED, exit_code=code, oom_killed=oom, finished_ns=time.time_ns(), error=error
+        )
+        if oom:
+            self._event("oom")
 
-    def _feed(self, data: bytes) -> None:
-        if self.streams.stdin is None:
-            return
-        try:
-            if data:
-                os.write(self.streams.stdin, data)
-            elif self.streams.stdin != self.streams.stdout:
-                os.close(self.streams.stdin)
-                self.streams.stdin = None
-        except OSError:
-            self.streams.stdin = None  # the command has closed its stdin: what comes now goes nowhere, as in a pipe
+    def _exit_code(self, child: Child) -> tuple[int, str]:
+        if not self.adopted:
+            return process.wait(child), ""
+        # Not our child: since Linux 6.15 its pidfd tells all the same, once PID 1 has waited for it.
+        code = process.exit_code_of(child.pidfd)
+        if code is not None:
+            return code, ""
+        return 255, "its monitor was killed, and this Linux kernel tells its exit code to nobody else"
 
-    def _copy_output(self, name: int, fd: int) -> bool:
-        try:
-            data = os.read(fd, channel.CHUNK_BYTES)
-        except OSError:
-            data = b""  # EIO: the terminal's last user has gone
-        if not data:
-            self.selector.unregister(fd)
+    # -- it has ended
+
+    def _clear(self) -> None:
+        """Take away what the run had made, and write down how it ended."""
+        with trace.step("clear", "what a container leaves behind is nothing but its files"):
+            if self.made.child is not None:
+                with contextlib.suppress(KeyError):
+                    self.selector.unregister(self.made.child.pidfd)
+            if self.made.channel is not None:
+                with contextlib.suppress(KeyError):
+                    self.selector.unregister(self.made.channel)
+            self.relay.drain()
+            with _going_on():
+                self.made.clear()
+        if self.health:
+            self.health.end()
+        self.adopted = False
+        if self.failure is not None:
+            self.state = replace(
+                self.state, status=Status.STOPPED, exit_code=self.failure.exit_code, error=str(self.failure),
+                init=None, finished_ns=time.time_ns(),
+            )  # fmt: skip
+        elif self.state.started_ns is not None:
+            self._event("die", exitCode=str(self.state.exit_code))
+
+    def _again(self) -> bool:
+        """Wait as long as the back-off says, answering clients meanwhile; whether the container is to run again."""
+        policy = self.request.restart
+        if self.failure is not None or not self.started:
             return False
-        if self.log:
-            self.log.write(name, data)
-        self._tell_data(name, data)
-        return True
-
-    def _drain(self) -> None:
-        """Copy what the pipes still hold; whoever else keeps them open does not keep us waiting."""
-        for name, fd in ((1, self.streams.stdout), (2, self.streams.stderr)):
-            if fd is None:
-                continue
-            os.set_blocking(fd, False)
-            with contextlib.suppress(KeyError):
-                while self._copy_output(name, fd):
-                    pass
-
-    # -- afterwards
+        if not policy.wants(self.state.exit_code or 0, self.state.restarts, halted=self.state.halted):
+            return False
+        pause_s = restart.pause_s(self.state)
+        restarts = self.state.restarts + 1
+        self._save(replace(self.state, status=Status.RESTARTING, init=None, restarts=restarts))
+        self.relay.tell("exited", exit_code=self.state.exit_code, oom_killed=self.state.oom_killed, again=True)
+        stop_listening = self.relay.listen(self.directory)
+        waited = self.clock.after(pause_s)
+        while not waited.done and not self.state.halted:
+            for key, _ in self.selector.select(self.clock.timeout()):
+                key.data()
+            self.clock.strike()
+        stop_listening()
+        self.state = replace(self.state, status=Status.STOPPED)
+        return not self.state.halted
 
     def _finish(self) -> None:
-        """Take away what was made, then write and tell how it ended."""
-        with trace.step("clear", "what a container leaves behind is nothing but its files"), _going_on():
-            self._kill_rest()
-        if self.failure is not None:
-            code = self.failure.exit_code
-            self.state = State(
-                self.state.id, Status.STOPPED, self.state.boot_id, exit_code=code, error=str(self.failure),
-                finished_ns=time.time_ns(),
-            )  # fmt: skip
-        if self.log:
-            self.log.close()
+        if self.relay.log:
+            self.relay.log.close()
         with _going_on():
-            if self.request.remove:
-                remove_tree(self.directory)
+            if self.remove:
+                attributes = events.attributes(self.directory)
+                bury(self.directory)
+                events.record(self.directory.parent.parent, "destroy", self.request.id, attributes)
             else:
-                state.save(self.directory, self.state)
+                self._save(replace(self.state, monitor=None))
         if self.failure is not None:
             failure = self.failure
-            self._tell("failed", stage=failure.stage, cause=failure.cause, exit_code=failure.exit_code)
+            self.relay.tell("failed", stage=failure.stage, cause=failure.cause, exit_code=failure.exit_code)
         else:
-            self._tell("exited", exit_code=self.state.exit_code, oom_killed=self.state.oom_killed)
+            self.relay.tell("exited", exit_code=self.state.exit_code, oom_killed=self.state.oom_killed)
+        self.relay.farewell()
 
-    def _kill_rest(self) -> None:
-        if self.child is not None:
-            with contextlib.suppress(LabError):
-                process.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
-            process.wait(self.child)
-            self.child = None
-        if self.cgroup is not None:
-            self.cgroup.kill()
-            self.cgroup.remove()
+    def _save(self, now: State) -> None:
+        self.state = now
+        state.save(self.directory, now)
 
-    def _tell(self, kind: str, **fields: Any) -> None:
-        for client in list(self.clients):
-            try:
-                channel.send(client, kind, **fields)
-            except OSError:
-                self._forget(client)
-
-    def _tell_data(self, stream: int, data: bytes) -> None:
-        # A client that reads slowly slows the container, as a pipe would; one that has gone is forgotten.
-        for client in list(self.clients):
-            try:
-                channel.send_data(client, stream, data)
-            except OSError:
-                self._forget(client)
-
-    def _forget(self, client: socket.socket) -> None:
-        # Output that cannot be sent and the end of the connection are two events, and come together.
-        if client not in self.clients:
-            return
-        with contextlib.suppress(KeyError):
-            self.selector.unregister(client)
-        client.close()
-        self.clients.remove(client)
-        if client is self.creator and not (self.started or self.request.keep) and self.child is not None:
-            process.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+    def _event(self, action: str, **attributes: str) -> None:
+        known = events.attributes(self.directory)
+        events.record(self.directory.parent.parent, action, self.request.id, {**known, **attributes})
 
 
 @contextlib.contextmanager

@@ -35,6 +35,17 @@ def remove_tree(directory: Path) -> None:
         _remove(directory)
 
 
+def bury(directory: Path) -> None:
+    """Remove a container's directory so that nobody ever sees half of it: it gets a name with a dot first.
+
+    Raises: OSError.
+    """
+    grave = directory.with_name(f".{directory.name}")
+    with contextlib.suppress(FileNotFoundError):  # somebody else removes it
+        os.rename(directory, grave)
+    remove_tree(grave)
+
+
 def _remove(directory: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(directory, onerror=_open_and_retry)

@@ -1,16 +1,13 @@
 """A container's state on disk, and what the Linux kernel says of it.
 
 ``state.json`` stands in the container's directory and is replaced whole. It names processes by pid *and* start time
-*and*
-boot, so a number that was given to somebody else is never taken for the container.
-
-    creating ──► created ──► running ──► stopped
-        └────────────┴───────────────────────┘   (a failure, or a kill, leads straight to stopped)
+*and* boot, so a number that was given to somebody else is never taken for the container. Which states there are, and
+what leads from one to another, is the table in `life`. Whether a container is paused is not written down: its cgroup
+tells.
 """
 
 from __future__ import annotations
 
-import enum
 import errno
 import json
 import os
@@ -18,28 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labcontainer.errors import NotFound, SpecError
-from labcontainer.kernel import proc
+from labcontainer.errors import LabError, NotFound, SpecError
+from labcontainer.kernel import cgroup, proc
+from labcontainer.runtime.life import Status
 
 NAME = "state.json"
-
-
-class Status(enum.StrEnum):
-    """The specification's states (runtime-spec v1.2.0 runtime.md#state)."""
-
-    CREATING = "creating"
-    CREATED = "created"
-    RUNNING = "running"
-    STOPPED = "stopped"
-
-
-# From each state the states that may follow. The picture above is this table.
-TRANSITIONS: dict[Status, tuple[Status, ...]] = {
-    Status.CREATING: (Status.CREATED, Status.STOPPED),
-    Status.CREATED: (Status.RUNNING, Status.STOPPED),
-    Status.RUNNING: (Status.STOPPED,),
-    Status.STOPPED: (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +41,11 @@ class ProcessId:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known of a container. Times are nanoseconds since 1970; None where it has not happened yet."""
+    """What is known of a container. Times are nanoseconds since 1970; None where it has not happened yet.
+
+    `restarts` counts how often its policy has started it again. `halted`: somebody stopped it, so that no policy may
+    start it again. `health` is the last result of its health check, "" where it has none.
+    """
 
     id: str
     status: Status
@@ -74,6 +58,9 @@ class State:
     oom_killed: bool = False
     error: str = ""
     cgroup: str | None = None
+    restarts: int = 0
+    halted: bool = False
+    health: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``state.json``."""
@@ -90,23 +77,32 @@ class State:
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError(f"{NAME}: {error}") from None
 
-    def change(self, status: Status, **fields: Any) -> State:
-        """The state that follows; the table says whether it may."""
-        assert status in TRANSITIONS[self.status], f"{self.status} cannot become {status}"
-        return replace(self, status=status, **fields)
+    @property
+    def unattended(self) -> bool:
+        """Whether it runs without a monitor: that was killed, and another has to take over."""
+        here = self.boot_id == boot_id() and self.init is not None and self.init.alive()
+        return here and not (self.monitor and self.monitor.alive())
 
     def observed(self) -> State:
         """The state as the Linux kernel sees it: a container whose init is gone is stopped, whatever the file says."""
-        if self.status is Status.STOPPED:
+        if self.status is Status.STOPPED or (self.status is Status.CREATED and self.monitor is None):
             return self
         here = self.boot_id == boot_id()
         if here and self.init and self.init.alive():
-            return self
+            return replace(self, status=Status.PAUSED) if self.status is Status.RUNNING and self._frozen() else self
         # Init is gone, but a living monitor is just writing down how it ended; while creating, init is not there yet.
         if here and self.monitor and self.monitor.alive():
             return self
         reason = "its monitor was killed, so nobody saw how it ended" if here else "the machine was restarted"
         return replace(self, status=Status.STOPPED, exit_code=255, error=self.error or reason)
+
+    def _frozen(self) -> bool:
+        if self.cgroup is None:
+            return False
+        try:
+            return cgroup.open(self.cgroup).frozen
+        except LabError:
+            return False  # the cgroup goes just now
 
 
 def boot_id() -> str:

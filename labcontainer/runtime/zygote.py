@@ -2,9 +2,8 @@
 
 A notebook's process has threads, and a child forked from it would inherit their locks but not the threads that hold
 them. So one process with a single thread is started for each engine root, imports everything a container needs once,
-and
-forks a monitor for each request that comes to its socket. It is found again by the next client, ends after ten
-idle minutes, and can be killed at any time: the monitors live on.
+and forks a monitor for each request that comes to its socket. It is found again by the next client, ends after ten idle
+minutes, and can be killed at any time: the monitors live on.
 
 Who we are: a child of whoever came first, in a session of our own, with that user's privileges.
 """
@@ -19,7 +18,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,9 +26,9 @@ from labcontainer.errors import LabError
 from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, plan
+from labcontainer.runtime import channel, plan, session
 from labcontainer.runtime.monitor import Monitor
-from labcontainer.runtime.request import Request
+from labcontainer.runtime.request import ExecRequest, Request
 
 IDLE_S = 600
 
@@ -68,18 +67,25 @@ def _serve(connection: socket.socket, listener: socket.socket) -> None:
         if message.kind == "quit":
             raise TimeoutError
         if message.kind == "create":
-            _fork_monitor(Request.from_json(message.body), connection, listener)
+            request = Request.from_json(message.body)
+            _fork_keeper(request.trace, connection, listener, lambda: Monitor(request, connection).run())
+        if message.kind == "exec":
+            wanted = ExecRequest.from_json(message.body)
+            _fork_keeper(wanted.trace, connection, listener, lambda: session.run(wanted, connection))
 
 
-def _fork_monitor(request: Request, connection: socket.socket, listener: socket.socket) -> None:
+def _fork_keeper(
+    trace_path: str | None, connection: socket.socket, listener: socket.socket, keep: Callable[[], None]
+) -> None:
+    """Fork the process that stays with a container, or with an exec: `keep` is its whole life."""
     with (
-        _recorded(request.trace),
+        _recorded(trace_path),
         trace.step("fork", "the monitor must live on when the notebook is closed, so it is a process of its own"),
     ):
         pid = process.fork()
         if pid == 0:
             # We are the monitor: same privileges, one thread; the zygote's listening socket is not ours.
-            _monitor(request, connection, listener)
+            _keep(connection, listener, keep)
 
 
 @contextlib.contextmanager
@@ -102,7 +108,7 @@ def _recorded(path: str | None) -> Iterator[None]:
         os.close(fd)
 
 
-def _monitor(request: Request, connection: socket.socket, listener: socket.socket) -> NoReturn:
+def _keep(connection: socket.socket, listener: socket.socket, keep: Callable[[], None]) -> NoReturn:
     code = 1
     try:
         trace.become(Role.MONITOR)
@@ -111,7 +117,7 @@ def _monitor(request: Request, connection: socket.socket, listener: socket.socke
             process.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         connection.settimeout(None)
-        Monitor(request, connection).run()
+        keep()
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())  # into the zygote's log: nobody waits for our exit status

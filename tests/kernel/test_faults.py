@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labcontainer.engine import record
 from labcontainer.engine.mend import lock
 from labcontainer.errors import ContainerError, InitError, LabError
 from labcontainer.kernel import cgroup, proc
@@ -108,18 +110,23 @@ def test_an_engine_killed_at_any_moment_leaves_nothing_that_the_next_does_not_cl
         until(lambda: engine.mend_all() is not None and not list(engine.container_root.iterdir()))
 
 
-def test_a_directory_that_an_engine_was_killed_in_making_is_cleared_and_one_in_the_making_is_not(
-    engine: Engine,
-) -> None:
-    left, held = engine.container_root / ("1" * 64), engine.container_root / ("2" * 64)
+def test_a_directory_that_an_engine_was_killed_in_making_is_cleared(engine: Engine) -> None:
+    left = engine.container_root / ("1" * 64)
     left.joinpath("upper").mkdir(parents=True)
-    held.mkdir()
-    holder = lock(held)
-    assert len(engine.mend_all()) == 1
-    assert list(engine.container_root.iterdir()) == [held]
-    os.close(holder)
     assert len(engine.mend_all()) == 1
     assert list(engine.container_root.iterdir()) == []
+
+
+def test_a_run_whose_engine_was_killed_before_it_began_is_cleared_and_one_that_begins_is_not(engine: Engine) -> None:
+    kept = engine.containers.create("lab/base", ["true"])
+    begun = engine.containers.create("lab/base", ["true"])
+    record.write(begun.directory, dataclasses.replace(begun.record, transient=True))
+    holder = lock(begun.directory)
+    assert engine.mend_all() == []
+    os.close(holder)
+    assert len(engine.mend_all()) == 1
+    assert engine.containers.list(all=True) == [kept]
+    kept.remove()
 
 
 def test_a_damaged_state_is_said_and_the_container_can_be_removed(engine: Engine) -> None:

@@ -97,6 +97,7 @@ def test_a_full_disk_drops_lines_of_the_log_and_does_nothing_else_to_the_contain
     )
     container, connection = full.containers.open("lab/base", ["sh", "-c", script], stdin_open=True)
     output = b""
+    connection.attach()
     connection.start()
     connection.expect("started")
     while b"number 19999" not in output:
@@ -119,6 +120,7 @@ def test_the_log_goes_on_once_there_is_room_again(full: Engine, disk: Path) -> N
     leave_free(disk, 8)
     script = "head -c 100000 /dev/zero; echo; read x; echo here again"
     container, connection = full.containers.open("lab/base", ["sh", "-c", script], stdin_open=True)
+    connection.attach()
     connection.start()
     connection.expect("started")
     received = 0
