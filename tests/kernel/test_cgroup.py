@@ -6,20 +6,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from labcontainer.errors import HostError, KernelError, UsageError
+from labcontainer.errors import KernelError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup, DeviceRule, Limits
+from tests.kernel.conftest import SLOW, Inside, eventually, line, run_script
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
 MIB = 1 << 20
-SLOW = float(os.environ.get("LAB_SLOW", "1"))
-Start = Callable[[str], "subprocess.Popen[str]"]
 
 BUSY = "while True: pass"
 HOG = "kept = [bytearray(b'x' * (1 << 20)) for _ in range(256)]"
@@ -37,86 +35,7 @@ time.sleep(60)
 """
 
 
-@pytest.fixture
-def group() -> Iterator[Cgroup]:
-    made = cgroup.create(f"test-{os.getpid()}")
-    yield made
-    made.kill()
-    made.remove()
-
-
-@pytest.fixture
-def start(group: Cgroup) -> Iterator[Start]:
-    """``start(code)``: a Python in the group that runs `code` once it is inside."""
-    started: list[subprocess.Popen[str]] = []
-
-    def inside(code: str) -> subprocess.Popen[str]:
-        waiting = f"import sys; sys.stdin.readline()\n{code}"
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-c", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        group.add(process.pid)
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-        return process
-
-    yield inside
-    group.kill()  # children of theirs too, which hold the pipe open
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5 * SLOW
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def run_script(code: str, *arguments: str) -> str:
-    """What a Python of its own prints, one with a single thread that may fork, move and give up its privileges."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_limits_are_read_back_from_the_kernel(group: Cgroup) -> None:
-    wanted = Limits(
-        memory_bytes=64 * MIB, memory_reservation_bytes=32 * MIB, pids_max=50, cpu_quota_usec=50_000,
-        cpu_period_usec=200_000, cpu_shares=262_144, cpuset_cpus="0", cpuset_mems="0",
-    )  # fmt: skip
-    group.set(wanted)
-    found = cgroup.open(group.name).limits()
-    for name in wanted.__slots__:
-        if getattr(wanted, name) not in (None, ()):
-            assert getattr(found, name) == getattr(wanted, name), name
-
-
-def test_limits_can_be_raised_lowered_and_taken_away(group: Cgroup) -> None:
-    for size in (64, 256, 32):
-        group.set(Limits(memory_bytes=size * MIB, memory_swap_bytes=2 * size * MIB))
-        assert group.limits().memory_bytes == size * MIB
-    for quota, period in ((50_000, 100_000), (500_000, 1_000_000), (5_000, 10_000)):
-        group.set(Limits(cpu_quota_usec=quota, cpu_period_usec=period))
-        assert (group.limits().cpu_quota_usec, group.limits().cpu_period_usec) == (quota, period)
-    group.set(
-        Limits(memory_bytes=-1, memory_swap_bytes=-1, memory_reservation_bytes=-1, cpu_quota_usec=-1, pids_max=-1)
-    )
-    found = group.limits()
-    assert (found.memory_bytes, found.memory_reservation_bytes, found.cpu_quota_usec, found.pids_max) == (-1,) * 4
-
-
-def test_a_memory_hog_is_killed_and_the_events_say_so(group: Cgroup, start: Start) -> None:
+def test_a_memory_hog_is_killed_and_the_events_say_so(group: Cgroup, start: Inside) -> None:
     group.set(Limits(memory_bytes=32 * MIB, memory_swap_bytes=32 * MIB))
     hog = start(HOG)
     assert hog.wait(30 * SLOW) == -9
@@ -129,7 +48,7 @@ def test_a_memory_hog_is_killed_and_the_events_say_so(group: Cgroup, start: Star
     assert peak is None or 16 * MIB < peak <= 32 * MIB  # version 2 measures it from Linux 5.19 on
 
 
-def test_a_fork_bomb_stops_at_the_limit(group: Cgroup, start: Start) -> None:
+def test_a_fork_bomb_stops_at_the_limit(group: Cgroup, start: Inside) -> None:
     group.set(Limits(pids_max=10))
     assert line(start(FORKS)) == "9 11"  # with its parent ten; EAGAIN
     assert group.events().pids_max >= 1
@@ -137,14 +56,14 @@ def test_a_fork_bomb_stops_at_the_limit(group: Cgroup, start: Start) -> None:
     assert len(group.pids()) == 10
 
 
-def test_kill_leaves_nobody_of_a_family(group: Cgroup, start: Start) -> None:
+def test_kill_leaves_nobody_of_a_family(group: Cgroup, start: Inside) -> None:
     group.set(Limits(pids_max=30))
     line(start(FORKS))
     group.kill()
     assert eventually(lambda: group.pids() == ())
 
 
-def test_frozen_processes_use_no_time_and_go_on_when_thawed(group: Cgroup, start: Start) -> None:
+def test_frozen_processes_use_no_time_and_go_on_when_thawed(group: Cgroup, start: Inside) -> None:
     def used() -> int:
         return group.usage().cpu_usec or 0
 
@@ -160,26 +79,26 @@ def test_frozen_processes_use_no_time_and_go_on_when_thawed(group: Cgroup, start
     assert eventually(lambda: used() > before + 10_000)
 
 
-def test_frozen_processes_can_be_killed(group: Cgroup, start: Start) -> None:
+def test_frozen_processes_can_be_killed(group: Cgroup, start: Inside) -> None:
     busy = start(BUSY)
     group.freeze()
     group.kill()
     assert busy.wait(10 * SLOW) == -9
 
 
-def test_a_quota_throttles(group: Cgroup, start: Start) -> None:
+def test_a_quota_throttles(group: Cgroup, start: Inside) -> None:
     group.set(Limits(cpu_quota_usec=5_000, cpu_period_usec=100_000))
     start(BUSY)
     assert eventually(lambda: group.events().throttled > 1)
     assert group.events().throttled_usec > 0
 
 
-def test_processes_stay_on_the_cpus_of_their_set(group: Cgroup, start: Start) -> None:
+def test_processes_stay_on_the_cpus_of_their_set(group: Cgroup, start: Inside) -> None:
     group.set(Limits(cpuset_cpus="0"))
     assert line(start("import os; print(os.sched_getaffinity(0), flush=True)")) == "{0}"
 
 
-def test_a_limit_of_another_controller_reaches_those_already_inside(group: Cgroup, start: Start) -> None:
+def test_a_limit_of_another_controller_reaches_those_already_inside(group: Cgroup, start: Inside) -> None:
     busy = start(BUSY)
     group.set(Limits(cpuset_cpus="0"))
     assert os.sched_getaffinity(busy.pid) == {0}
@@ -195,19 +114,19 @@ for path, flags in (("/dev/null", os.O_RDONLY), ("/dev/null", os.O_RDWR), ("/dev
 """
 
 
-def test_only_the_devices_that_are_allowed_open(group: Cgroup, start: Start) -> None:
+def test_only_the_devices_that_are_allowed_open(group: Cgroup, start: Inside) -> None:
     group.set(Limits(devices=(DeviceRule(allow=False), DeviceRule(True, "c", 1, 3, "r"))))
     process = start(OPENS)
     assert [line(process) for _ in range(3)] == ["ok", "EPERM", "EPERM"]
 
 
-def test_what_two_rules_allow_may_be_asked_for_at_once(group: Cgroup, start: Start) -> None:
+def test_what_two_rules_allow_may_be_asked_for_at_once(group: Cgroup, start: Inside) -> None:
     group.set(Limits(devices=(DeviceRule(True, "c", 1, 3, "r"), DeviceRule(True, "c", 1, 3, "w"))))
     process = start(OPENS)
     assert [line(process) for _ in range(3)] == ["ok", "ok", "EPERM"]
 
 
-def test_pressure_is_measured_where_the_host_does(group: Cgroup, start: Start) -> None:
+def test_pressure_is_measured_where_the_host_does(group: Cgroup, start: Inside) -> None:
     start(BUSY)
     found = group.pressure("cpu")
     if found is None:
@@ -222,7 +141,7 @@ def test_remove_takes_nested_cgroups_with_it(group: Cgroup) -> None:
     assert not any(directory.exists() for directory in group.directories)
 
 
-def test_remove_refuses_while_somebody_lives_inside(group: Cgroup, start: Start) -> None:
+def test_remove_refuses_while_somebody_lives_inside(group: Cgroup, start: Inside) -> None:
     start(BUSY)
     with pytest.raises(KernelError) as caught:
         group.remove()
@@ -285,9 +204,16 @@ def test_without_version_2_freezer_and_killing_are_version_1_s() -> None:
         group.add(family.pid)
         family.stdin.write(b"go\\n"); family.stdin.flush()
         time.sleep(0.1)
+        nested = cgroup.create(sys.argv[1] + "/inner")
+        nested.add(family.pid)
         group.freeze()
-        assert group.frozen
+        assert group.frozen and nested.frozen
+        before = nested.usage().cpu_usec
+        time.sleep(0.1)
+        assert nested.usage().cpu_usec - before < 5000
         group.thaw()
+        assert not group.frozen and not nested.frozen
+        group.freeze()
         group.kill()
         family.wait()
         assert group.pids() == (), group.pids()
@@ -343,18 +269,3 @@ def test_the_command_that_a_user_is_told_gives_it_what_it_needs() -> None:
     finally:
         for top in set(tops.values()):
             tree.remove(Path(top, "labcontainer-65534"))
-
-
-def test_a_name_with_a_slash_is_refused() -> None:
-    for name in ("a/b", "..", ""):
-        with pytest.raises(UsageError):
-            cgroup.create(name)
-
-
-def test_a_weight_of_io_is_set_or_the_remedy_named(group: Cgroup) -> None:
-    try:
-        group.set(Limits(io_weight=500))
-    except HostError as error:
-        assert "bfq" in error.remedy  # noqa: PT017  either way is right, as the disks are
-    else:
-        assert group.limits().io_weight == 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labcontainer.kernel.cgroup import DeviceRule, Pressure, delegation, devices, limits, usage
+from labcontainer.kernel.cgroup import DeviceRule, Pressure, convert, delegation, devices, usage
 from labcontainer.kernel.cgroup.host import Host, own_paths, place
 from labcontainer.kernel.cgroup.usage import Stall
 from labcontainer.kernel.proc import Mount
@@ -15,15 +15,15 @@ def mount(target: str, root: str = "/", type: str = "cgroup") -> Mount:
 
 
 def test_shares_become_weights_from_end_to_end() -> None:
-    assert limits.weight_of_shares(2) == 1
-    assert limits.weight_of_shares(262144) == 10000
-    assert limits.weight_of_shares(1024) == 39
+    assert convert.weight_of_shares(2) == 1
+    assert convert.weight_of_shares(262144) == 10000
+    assert convert.weight_of_shares(1024) == 39
 
 
 def test_swap_is_counted_alone_in_version_2() -> None:
-    assert limits.v2_swap_bytes(64, 128) == 64
-    assert limits.v2_swap_bytes(64, 64) == 0
-    assert limits.v2_swap_bytes(64, -1) == -1
+    assert convert.v2_swap_bytes(64, 128) == 64
+    assert convert.v2_swap_bytes(64, 64) == 0
+    assert convert.v2_swap_bytes(64, -1) == -1
 
 
 def test_a_device_rule_is_a_line_of_version_1() -> None:

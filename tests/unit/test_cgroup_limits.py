@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 
 from labcontainer.errors import UsageError
-from labcontainer.kernel.cgroup import DeviceRule, Limits, Machine, check
+from labcontainer.kernel.cgroup import DeviceRule, HugepageLimit, IoLimit, IoWeight, Limits, Machine, RdmaLimit, check
 from labcontainer.kernel.cgroup.check import numbers
-from labcontainer.kernel.cgroup.limits import (
+from labcontainer.kernel.cgroup.convert import (
     blkio_of_io_weight,
-    deciding,
     io_weight_of_blkio,
     shares_of_weight,
+    v2_swap_bytes,
     weight_of_shares,
 )
+from labcontainer.kernel.cgroup.limits import controller, deciding, rdma_limits
 
-TWO_CPUS = Machine(cpus=frozenset({0, 1}), mems=frozenset({0}))
+TWO_CPUS = Machine(cpus=frozenset({0, 1}), mems=frozenset({0}), memory_bytes=1 << 30)
 MIB = 1 << 20
 
 
@@ -44,6 +45,11 @@ MIB = 1 << 20
         (Limits(cpuset_mems="1"), "cpuset_mems"),
         (Limits(io_weight=9), "io_weight"),
         (Limits(io_weight=1001), "io_weight"),
+        (Limits(io_weights=(IoWeight(8, 0, 5),)), "io_weight of 8:0"),
+        (Limits(io_limits=(IoLimit(8, 0, write_bps=0),)), "write_bps of 8:0"),
+        (Limits(memory_swappiness=101), "memory_swappiness"),
+        (Limits(cpu_quota_usec=50_000, cpu_burst_usec=50_001), "cpu_burst_usec"),
+        (Limits(cpu_realtime_runtime_usec=2000, cpu_realtime_period_usec=1000), "cpu_realtime_runtime_usec"),
         (Limits(devices=(DeviceRule(allow=True, type="p"),)), "device rule's type"),
         (Limits(devices=(DeviceRule(allow=True, access="rx"),)), "device rule's access"),
     ],
@@ -90,3 +96,31 @@ def test_rules_before_one_for_all_devices_decide_nothing() -> None:
     assert deciding([allow_all, null, deny_all, zero]) == (deny_all, zero)
     assert deciding([null]) == (deny_all, null)
     assert deciding([deny_all, null, allow_all]) == (allow_all,)
+
+
+def test_every_limit_has_a_controller() -> None:
+    known = {"memory", "cpu", "cpuset", "pids", "blkio", "hugetlb", "rdma", "devices"}
+    assert {name: controller(name) for name in Limits.__slots__ if controller(name) not in known} == {"unified": ""}
+
+
+def test_limits_are_split_by_who_holds_them() -> None:
+    both = Limits(
+        memory_bytes=64 * MIB, oom_kill_disable=False, hugepages=(HugepageLimit("2MB", 0),), unified={"a.b": "1"}
+    )
+    memory, rest = both.split({"memory", "cpu"})
+    assert memory == Limits(memory_bytes=64 * MIB, oom_kill_disable=False)
+    assert rest == Limits(hugepages=(HugepageLimit("2MB", 0),), unified={"a.b": "1"})
+
+
+def test_an_rdma_adapter_is_a_line() -> None:
+    adapter = RdmaLimit("mlx4_0", hca_handles=2, hca_objects=-1)
+    assert adapter.line() == "mlx4_0 hca_handle=2 hca_object=max"
+    text = "mlx4_0 hca_handle=2 hca_object=max\nocrdma1 hca_handle=max hca_object=max\n"
+    assert rdma_limits(text) == (adapter,)
+
+
+def test_swap_without_a_memory_limit_says_nothing() -> None:
+    assert v2_swap_bytes(-1, -1) == -1
+    for memory, together in ((-1, 64), (64, 63)):
+        with pytest.raises(UsageError, match="needs a memory limit"):
+            v2_swap_bytes(memory, together)

@@ -8,28 +8,38 @@
 On a hybrid host the limits are version 1's (that is where the controllers are), and killing and freezing are
 version 2's. Lessons 08 and 09 teach it.
 
-    host.py         which hierarchies there are, read from /proc       limits.py   limits as data, and conversions
-    delegation.py   where this user may make cgroups                   check.py    limits that make no sense
-    group.py        one cgroup: the interface                          usage.py    usage, events and pressure
-    v1.py, v2.py    the files of either version                        devices.py  version 2's device program
-    subtree.py      version 2's controllers, level by level            tree.py     directories, nested ones too
+    host.py           which hierarchies there are, read from /proc     limits.py    limits as data
+    delegation.py     where this user may make cgroups                 check.py     limits that make no sense
+    naming.py         names, paths, and systemd's form of them         convert.py   one version's numbers as the other's
+    group.py          one cgroup: the interface                        usage.py     usage, events and pressure
+    v1.py, v2.py      the limits, written in either version's files    block_io.py  limits and counters of disks
+    v?_reading.py     and what those files say                         order.py     limits that must fit each other
+    hybrid.py         both versions at once                            cpuset.py    version 1's cpusets begin empty
+    subtree.py        version 2's controllers, level by level          devices.py   version 2's device program
+    tree.py           directories, nested ones too
 """
 
 from labcontainer.kernel.cgroup.check import Machine, check, machine
-from labcontainer.kernel.cgroup.group import Cgroup, create, open  # noqa: A004  one says cgroup.open
+from labcontainer.kernel.cgroup.group import Cgroup, at, create, open  # noqa: A004  one says cgroup.open
 from labcontainer.kernel.cgroup.host import Host, host
-from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
-from labcontainer.kernel.cgroup.usage import Events, Pressure, Usage
+from labcontainer.kernel.cgroup.limits import DeviceRule, HugepageLimit, IoLimit, IoWeight, Limits, RdmaLimit
+from labcontainer.kernel.cgroup.usage import DeviceIo, Events, Pressure, Usage
 
 __all__ = [
     "Cgroup",
+    "DeviceIo",
     "DeviceRule",
     "Events",
     "Host",
+    "HugepageLimit",
+    "IoLimit",
+    "IoWeight",
     "Limits",
     "Machine",
     "Pressure",
+    "RdmaLimit",
     "Usage",
+    "at",
     "check",
     "create",
     "host",

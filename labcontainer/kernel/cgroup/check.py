@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 
-from labcontainer.errors import UsageError
+from labcontainer.errors import KernelError, UsageError
 from labcontainer.kernel import file
 from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
+from labcontainer.kernel.cgroup.usage import machine_memory_bytes
 
 # Docker's: below it not even a container's first process can be started.
 MINIMUM_MEMORY_BYTES = 6 << 20
@@ -17,10 +19,11 @@ MOST_PIDS = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What limits are measured against: the numbers of the CPUs and memory nodes that are there."""
+    """What limits are measured against: the numbers of the CPUs and memory nodes that are there, and the memory."""
 
     cpus: frozenset[int]
     mems: frozenset[int]
+    memory_bytes: int
 
 
 def machine() -> Machine:
@@ -29,6 +32,7 @@ def machine() -> Machine:
     return Machine(
         cpus=numbers(file.read("/sys/devices/system/cpu/online")),
         mems=numbers(file.read(nodes)) if os.path.exists(nodes) else frozenset({0}),
+        memory_bytes=machine_memory_bytes(),
     )
 
 
@@ -40,11 +44,17 @@ def check(limits: Limits, here: Machine) -> None:
     _memory(limits)
     _cpu(limits, here)
     _within("pids_max", limits.pids_max, 1, MOST_PIDS)
-    _within("io_weight", limits.io_weight, 10, 1000, unlimited=False)
+    _io(limits)
     _cpuset("cpuset_cpus", limits.cpuset_cpus, here.cpus, "CPUs")
     _cpuset("cpuset_mems", limits.cpuset_mems, here.mems, "memory nodes")
     for rule in limits.devices:
         _device(rule)
+
+
+def in_use(call: str, used_bytes: int) -> KernelError:
+    """A memory limit below what is used, in words. See: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html"""
+    hint = f"{used_bytes >> 20} MiB are in use and cannot be taken back: choose a higher limit, or end processes first"
+    return KernelError(errno.EBUSY, call, hint)
 
 
 def numbers(text: str) -> frozenset[int]:
@@ -68,6 +78,7 @@ def _memory(limits: Limits) -> None:
     memory, reservation, swap = limits.memory_bytes, limits.memory_reservation_bytes, limits.memory_swap_bytes
     _within("memory_bytes", memory, MINIMUM_MEMORY_BYTES, None)
     _within("memory_reservation_bytes", reservation, MINIMUM_MEMORY_BYTES, None)
+    _within("memory_swappiness", limits.memory_swappiness, 0, 100, unlimited=False)
     if reservation is not None and memory not in (None, -1) and not 0 <= reservation <= (memory or 0):
         raise UsageError("memory_reservation_bytes", reservation, f"it must not be above the memory limit, {memory}")
     if swap in (None, -1):
@@ -85,10 +96,21 @@ def _cpu(limits: Limits, here: Machine) -> None:
     _within("cpu_period_usec", limits.cpu_period_usec, 1000, 1_000_000, unlimited=False)
     _within("cpu_quota_usec", quota, 1000, None)
     _within("cpu_shares", limits.cpu_shares, 2, 262_144, unlimited=False)
+    _within("cpu_burst_usec", limits.cpu_burst_usec, 0, quota if quota and quota > 0 else None, unlimited=False)
+    _within("cpu_realtime_runtime_usec", limits.cpu_realtime_runtime_usec, 0, limits.cpu_realtime_period_usec)
     if quota is not None and quota > period * len(here.cpus):
         raise UsageError(
             "cpu_quota_usec", quota, f"{quota / period:g} CPUs are asked for, and this machine has {len(here.cpus)}"
         )
+
+
+def _io(limits: Limits) -> None:
+    _within("io_weight", limits.io_weight, 10, 1000, unlimited=False)
+    for weight in limits.io_weights:
+        _within(f"io_weight of {weight.major}:{weight.minor}", weight.weight, 10, 1000, unlimited=False)
+    for limit in limits.io_limits:
+        for name in ("read_bps", "write_bps", "read_iops", "write_iops"):
+            _within(f"{name} of {limit.major}:{limit.minor}", getattr(limit, name), 1, None)
 
 
 def _within(name: str, value: int | None, least: int, most: int | None, *, unlimited: bool = True) -> None:

@@ -43,6 +43,22 @@ def bases(tops: Mapping[str, str], own: Callable[[str], Path]) -> dict[str, Path
     return usable
 
 
+def places(tops: Mapping[str, str], path: str) -> dict[str, Path]:
+    """The same `path`, from the top of each hierarchy, in those in which this user may make or use it.
+
+    Raises: HostError (feature, the command that delegates). See: runtime-spec v1.2.0 config-linux.md#cgroups-path
+    """
+    usable = {}
+    for controller, top in tops.items():
+        place = Path(f"{top}{path}")
+        there = next(level for level in (place, *place.parents) if level.exists())
+        if os.access(there, os.W_OK):
+            usable[controller] = place
+    if (_CORE.intersection(tops) or {""}) - set(usable):
+        raise _refusal(tops)
+    return usable
+
+
 def _base(controller: str, top: str, own: Callable[[str], Path]) -> Path | None:
     if os.access(top, os.W_OK):
         return Path(top, os.environ.get(VARIABLE, NAME))

@@ -13,10 +13,10 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
-from labcontainer.errors import KernelError, UsageError
+from labcontainer.errors import KernelError
 from labcontainer.kernel import file
 from labcontainer.kernel.cgroup import host as hosts
-from labcontainer.kernel.cgroup import tree, usage, v1, v2
+from labcontainer.kernel.cgroup import hybrid, naming, tree, usage, v1, v2
 from labcontainer.kernel.cgroup.limits import Limits
 from labcontainer.kernel.cgroup.usage import Events, Pressure, Usage
 
@@ -63,7 +63,7 @@ class Controllers(Protocol):
 
 
 class Cgroup:
-    """A cgroup by its name under this user's base; the limits are `controllers`', the processes' fate is here."""
+    """A cgroup by its name (see `naming`); the limits are `controllers`', the processes' fate is here."""
 
     def __init__(self, name: str, controllers: Controllers, unified: Path | None) -> None:
         self.name = name
@@ -168,7 +168,7 @@ class Cgroup:
     @property
     def frozen(self) -> bool:
         """Whether every process inside is stopped. Raises: KernelError. See: man 7 cgroups (freezer)"""
-        return v2.is_frozen(self._unified) if self._unified else self._controllers.frozen()
+        return self._controllers.frozen()
 
     def kill(self) -> None:
         """Kill every process inside, forks that happen meanwhile too; an empty or missing cgroup is well.
@@ -218,39 +218,46 @@ class Cgroup:
         return bool(inside)
 
     def _freeze(self, wanted: bool) -> None:
-        if self._unified:
-            file.write(self._unified / "cgroup.freeze", "1" if wanted else "0")
-        else:
-            self._controllers.freeze(wanted)
+        self._controllers.freeze(wanted)
         if not tree.until(lambda: self.frozen is wanted):
             state = "stand still" if wanted else "go on"
             raise KernelError(errno.ETIMEDOUT, f"freeze(cgroup={self.name!r})", f"not every process would {state}")
 
 
 def create(name: str) -> Cgroup:
-    """Make the cgroup `name` for a container, in every hierarchy that it needs.
+    """Make the cgroup `name` for a container, in every hierarchy that it needs; one that is there is taken as it is.
 
-    Needs: root, or a delegated cgroup. Raises: HostError, KernelError, UsageError (a name with a slash).
+    Needs: root, or a delegated cgroup. Raises: HostError, KernelError, UsageError (see `naming`).
     See: man 7 cgroups
     """
-    group = _named(name)
+    group = at(name)
     group.make()
     return group
 
 
 def open(name: str) -> Cgroup:
     """The cgroup `name`, made before. Raises: HostError, UsageError. See: man 7 cgroups"""
-    group = _named(name)
+    group = at(name)
     group._controllers.find()
     return group
 
 
-def _named(name: str) -> Cgroup:
-    if not name or "/" in name or name in (".", ".."):
-        raise UsageError("cgroup", name, "it must be one directory's name")
-    bases = hosts.host().bases()
-    unified = bases.pop("") / name if "" in bases else None
-    if bases:
-        return Cgroup(name, v1.Controllers({key: base / name for key, base in bases.items()}, unified), unified)
-    assert unified is not None  # bases() raises where there is nothing
-    return Cgroup(name, v2.Controllers(unified, top=unified.parent.parent), unified)
+def at(name: str) -> Cgroup:
+    """The place of that name, which `make` makes a cgroup: below our base, or ``/from/the/top`` of the hierarchies.
+
+    Raises: HostError with the command that delegates it; UsageError (see `naming`).
+    See: runtime-spec v1.2.0 config-linux.md#cgroups-path
+    """
+    path, host = naming.path(name), hosts.host()
+    if path.startswith("/"):
+        places, top = host.places(path), Path(host.mounts[""].target if "" in host.mounts else "/")
+    else:
+        bases = host.bases()
+        places, top = {controller: base / path for controller, base in bases.items()}, bases.get("", Path("/")).parent
+    unified = places.pop("", None)
+    second = v2.Controllers(unified, top) if unified else None
+    if second is None:
+        return Cgroup(name, v1.Controllers(places, alone=True), None)
+    if not places:
+        return Cgroup(name, second, unified)
+    return Cgroup(name, hybrid.Controllers(v1.Controllers(places, alone=False), second), unified)

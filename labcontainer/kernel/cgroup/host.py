@@ -9,6 +9,7 @@ hierarchy's root, or from that of our cgroup namespace.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from labcontainer.kernel.cgroup import delegation
 from labcontainer.kernel.proc import Mount
 
 # Version 1's controllers that a container needs.
-V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices", "freezer")
+V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices", "freezer", "hugetlb", "rdma")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,30 @@ class Host:
         """
         tops = {controller: mount.target for controller, mount in self.mounts.items()}
         return delegation.bases(tops, self.own)
+
+    def places(self, path: str) -> dict[str, Path]:
+        """The same absolute `path` in each hierarchy that this user may use, by controller as in `bases`.
+
+        Raises: HostError with the command that delegates it. See: runtime-spec v1.2.0 config-linux.md#cgroups-path
+        """
+        return delegation.places({controller: mount.target for controller, mount in self.mounts.items()}, path)
+
+    def missing(self, controller: str, feature: str) -> HostError:
+        """Why `feature` cannot be had where its `controller` has no files, and what mends it. See: man 7 cgroups"""
+        tops = {name: mount.target for name, mount in self.mounts.items()}
+        name = "io" if controller == "blkio" else controller
+        if self.version == "v2" and name not in self.controllers:
+            reason = f"version 2 has no {name} controller here: the Linux kernel lacks it, or version 1 holds it"
+            return HostError(feature, "cgroup_no_v1=all on the Linux kernel's command line", reason)
+        if os.geteuid() != 0 and (controller in self.mounts or self.version == "v2"):
+            return HostError(feature, delegation.remedy(tops, os.geteuid()), f"{name} is not delegated to this user")
+        if not controller:
+            directory = "/sys/fs/cgroup/unified"
+            mount = f"sudo mkdir -p {directory} && sudo mount -t cgroup2 none {directory}"
+            return HostError(feature, mount, "cgroup version 2 is not mounted")
+        mount = f"mkdir -p $1 && mount -t cgroup -o {controller} none $1"
+        remedy = f"sudo sh -c '{mount}' sh /sys/fs/cgroup/{controller}"
+        return HostError(feature, remedy, f"the controller {controller} is not mounted")
 
     def writable_base(self) -> Path:
         """One directory under which cgroups can be made. Raises: HostError. See: man 7 cgroups"""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+# The Linux kernel's "no limit" is in some files the largest number of pages that fits, and in bytes beyond this.
+NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +40,118 @@ class DeviceRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one cgroup; None leaves what is there. -1 means no limit.
+class IoWeight:
+    """A share of one disk's time, 10 to 1000, against those of the cgroups beside this one."""
 
-    Units: bytes; `cpu_quota_usec` of every `cpu_period_usec`; `cpu_shares` 2 to 262144 (1024 is usual); `io_weight`
-    10 to 1000. `memory_swap_bytes` counts memory and swap together, as version 1 and docker do. Of `devices` the last
-    rule that matches decides, and what none matches is denied.
+    major: int
+    minor: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class IoLimit:
+    """How much of one disk may be used in a second: bytes (`bps`) and requests (`iops`)."""
+
+    major: int
+    minor: int
+    read_bps: int | None = None
+    write_bps: int | None = None
+    read_iops: int | None = None
+    write_iops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HugepageLimit:
+    """Bytes of huge pages of one size, written as the Linux kernel does: ``2MB``, ``1GB``."""
+
+    page_size: str
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RdmaLimit:
+    """Handles and objects of one RDMA adapter."""
+
+    device: str
+    hca_handles: int | None = None
+    hca_objects: int | None = None
+
+    def line(self) -> str:
+        """The line that rdma.max takes: ``mlx4_0 hca_handle=2 hca_object=max``.
+
+        See: https://docs.kernel.org/admin-guide/cgroup-v1/rdma.html
+        """
+        told = (("hca_handle", self.hca_handles), ("hca_object", self.hca_objects))
+        words = [f"{key}={'max' if value == -1 else value}" for key, value in told if value is not None]
+        return " ".join([self.device, *words])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one cgroup; None, or nothing in a collection, leaves what is there. -1 means no limit.
+
+    Units: bytes; `cpu_quota_usec` of every `cpu_period_usec`, and `cpu_burst_usec` saved from periods before;
+    `cpu_shares` 2 to 262144 (1024 is usual); `io_weight` 10 to 1000. `memory_swap_bytes` counts memory and swap
+    together, as version 1 and docker do. Of `devices` the last rule that matches decides, and what none matches is
+    denied. `unified` are files of version 2 with their content. With `check_before_update` a memory limit below what
+    is used is refused, as version 1 always does; without, version 2 kills.
     """
 
     memory_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     memory_swap_bytes: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool | None = None
+    check_before_update: bool | None = None
     cpu_quota_usec: int | None = None
     cpu_period_usec: int | None = None
+    cpu_burst_usec: int | None = None
     cpu_shares: int | None = None
+    cpu_idle: bool | None = None
+    cpu_realtime_runtime_usec: int | None = None
+    cpu_realtime_period_usec: int | None = None
     cpuset_cpus: str | None = None
     cpuset_mems: str | None = None
     pids_max: int | None = None
     io_weight: int | None = None
+    io_weights: tuple[IoWeight, ...] = ()
+    io_limits: tuple[IoLimit, ...] = ()
+    hugepages: tuple[HugepageLimit, ...] = ()
+    rdma: tuple[RdmaLimit, ...] = ()
     devices: tuple[DeviceRule, ...] = ()
+    unified: Mapping[str, str] = field(default_factory=dict)
+
+    def given(self) -> dict[str, object]:
+        """What is told at all, by its name. See: man 7 cgroups"""
+        told = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return {name: value for name, value in told if value is not None and value != () and value != {}}
+
+    def split(self, controllers: Collection[str]) -> tuple[Limits, Limits]:
+        """What these controllers hold, and the rest. See: man 7 cgroups"""
+        told = self.given()
+        theirs = {name: value for name, value in told.items() if controller(name) in controllers}
+        rest = {name: value for name, value in told.items() if name not in theirs}
+        return replace(Limits(), **theirs), replace(Limits(), **rest)  # type: ignore[arg-type]
+
+
+# By the beginning of a limit's name, the controller that holds it, by version 1's name; version 2 calls blkio "io".
+_CONTROLLERS = {
+    "memory": "memory",
+    "oom": "memory",
+    "check": "memory",
+    "cpu": "cpu",
+    "cpuset": "cpuset",
+    "pids": "pids",
+    "io": "blkio",
+    "hugepages": "hugetlb",
+    "rdma": "rdma",
+    "devices": "devices",
+}
+
+
+def controller(limit: str) -> str:
+    """Which controller holds the limit of that name; empty for version 2's own files. See: man 7 cgroups"""
+    return _CONTROLLERS.get(limit.partition("_")[0], "")
 
 
 def deciding(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
@@ -67,41 +163,14 @@ def deciding(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
     return (DeviceRule(allow=False), *rules) if last is None else tuple(rules[last:])
 
 
-def weight_of_shares(shares: int) -> int:
-    """Version 1's cpu.shares (2 to 262144) as version 2's cpu.weight (1 to 10000), as runc and crun convert.
+def rdma_limits(text: str) -> tuple[RdmaLimit, ...]:
+    """The adapters that rdma.max limits: the inverse of `RdmaLimit.line`.
 
-    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    See: https://docs.kernel.org/admin-guide/cgroup-v1/rdma.html
     """
-    return 1 + (max(2, min(shares, 262144)) - 2) * 9999 // 262142
-
-
-def shares_of_weight(weight: int) -> int:
-    """Version 2's cpu.weight as version 1's cpu.shares: the smallest that `weight_of_shares` makes this weight of.
-
-    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
-    """
-    return 2 - (1 - max(1, min(weight, 10000))) * 262142 // 9999
-
-
-def io_weight_of_blkio(weight: int) -> int:
-    """Version 1's blkio weight (10 to 1000) as version 2's io.weight (1 to 10000), as runc converts.
-
-    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
-    """
-    return 1 + (weight - 10) * 9999 // 990
-
-
-def blkio_of_io_weight(weight: int) -> int:
-    """The inverse of `io_weight_of_blkio`.
-
-    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
-    """
-    return 10 - (1 - weight) * 990 // 9999
-
-
-def v2_swap_bytes(memory_bytes: int, memory_swap_bytes: int) -> int:
-    """Memory and swap together, as version 1 counts, to version 2's swap alone.
-
-    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
-    """
-    return -1 if memory_swap_bytes == -1 else max(0, memory_swap_bytes - memory_bytes)
+    found = []
+    for device, *words in filter(None, map(str.split, text.splitlines())):
+        told = {key: int(value) for key, _, value in (word.partition("=") for word in words) if value != "max"}
+        if told:
+            found.append(RdmaLimit(device, told.get("hca_handle", -1), told.get("hca_object", -1)))
+    return tuple(found)

@@ -20,32 +20,32 @@ WANTED = frozenset({"cpuset", "cpu", "io", "memory", "pids"})
 _ROUNDS = 10
 
 
-def enable(level: Path, top: Path) -> None:
-    """Give the children of `level` every controller that `top`, above it or itself, can give; `level` is made.
+def enable(level: Path, top: Path, wanted: frozenset[str] = WANTED) -> None:
+    """Give the children of `level` those controllers that `top`, above it or itself, can give; `level` is made.
 
     Raises: KernelError. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controlling-controllers
     """
     tree.make(level)
-    given = _names(level, "cgroup.subtree_control")
-    if given >= WANTED:
+    given = names(level, "cgroup.subtree_control")
+    if given >= wanted:
         return
-    available = _names(level, "cgroup.controllers")
-    if level != top and not available >= WANTED:
-        enable(level.parent, top)
-        available = _names(level, "cgroup.controllers")
-    missing = (available & WANTED) - given
+    available = names(level, "cgroup.controllers")
+    if level != top and not available >= wanted:
+        enable(level.parent, top, wanted)
+        available = names(level, "cgroup.controllers")
+    missing = (available & wanted) - given
     if missing and os.access(level / "cgroup.subtree_control", os.W_OK):
         _switch_on(level, missing)
 
 
-def _switch_on(level: Path, names: frozenset[str]) -> None:
+def _switch_on(level: Path, missing: frozenset[str]) -> None:
     """A cgroup with processes of its own cannot give controllers away, but for the root.
 
     We meet this in a session that was delegated to us and in a container, whose "root" is no real one: the processes
     are moved aside into a child. What they fork meanwhile takes another round.
     See: https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
     """
-    text = " ".join(f"+{name}" for name in sorted(names))
+    text = " ".join(f"+{name}" for name in sorted(missing))
     for left in reversed(range(_ROUNDS)):
         try:
             file.write(level / "cgroup.subtree_control", text)
@@ -59,5 +59,9 @@ def _switch_on(level: Path, names: frozenset[str]) -> None:
                 file.write(level / ASIDE / "cgroup.procs", pid)
 
 
-def _names(level: Path, name: str) -> frozenset[str]:
+def names(level: Path, name: str) -> frozenset[str]:
+    """The controllers that the file `name` of the cgroup `level` lists.
+
+    Raises: KernelError. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files
+    """
     return frozenset(file.read(level / name).split())

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIo:
+    """What was read from one disk and written to it, in bytes and in requests."""
+
+    major: int
+    minor: int
+    read_bytes: int = 0
+    write_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the cgroup's processes use, or have used. None where the host has no such controller."""
+    """What the cgroup's processes use, or have used. None where the host has no such controller.
+
+    `memory_bytes` is everything that is charged, the page cache too; `memory_limit_bytes` the smallest limit that
+    holds, of this cgroup, of those above it, and of the machine. `cpu_periods` are those with a quota, of which
+    `cpu_throttled` were cut short. `block_io` has the disks on which the Linux kernel counts: with version 1, and from
+    Linux 6.10 on, those that any cgroup has ever limited.
+    """
 
     memory_bytes: int | None = None
     memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    memory_inactive_file_bytes: int | None = None
+    memory_stat: Mapping[str, int] = field(default_factory=dict)
     cpu_usec: int | None = None
+    cpu_user_usec: int | None = None
+    cpu_system_usec: int | None = None
+    cpu_periods: int | None = None
+    cpu_throttled: int | None = None
+    cpu_throttled_usec: int | None = None
     pids: int | None = None
+    block_io: tuple[DeviceIo, ...] | None = None
+
+    @property
+    def memory_working_bytes(self) -> int | None:
+        """The memory that ``docker stats`` shows: without the cache that is given up first.
+
+        See: https://docs.docker.com/reference/cli/docker/container/stats/
+        """
+        if self.memory_bytes is None:
+            return None
+        inactive = self.memory_inactive_file_bytes or 0
+        return self.memory_bytes - inactive if inactive < self.memory_bytes else self.memory_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +61,15 @@ class Events:
     """How often a limit was met.
 
     `memory_max`: memory was at its limit and had to be reclaimed; `oom`: nothing was left to reclaim (version 2 alone
-    counts that); `oom_kill`: processes killed for it; `pids_max`: forks refused; `throttled`: CPU periods in which the
-    quota ran out.
+    counts that); `oom_kill`: processes killed for it; `under_oom`: processes stand still for want of memory at this
+    moment, because killing was switched off (version 1 alone can do that); `pids_max`: forks refused; `throttled`: CPU
+    periods in which the quota ran out.
     """
 
     memory_max: int = 0
     oom: int | None = None
     oom_kill: int = 0
+    under_oom: bool | None = None
     pids_max: int = 0
     throttled: int = 0
     throttled_usec: int = 0
@@ -77,3 +120,8 @@ def pressure(text: str) -> Pressure:
             float(values["avg10"]), float(values["avg60"]), float(values["avg300"]), int(values["total"])
         )
     return Pressure(found["some"], found["full"])
+
+
+def machine_memory_bytes() -> int:
+    """All the memory of this machine, or of what it is shown of one. See: man 3 sysconf"""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

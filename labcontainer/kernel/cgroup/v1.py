@@ -9,29 +9,33 @@ from pathlib import Path
 
 from labcontainer.errors import HostError, KernelError
 from labcontainer.kernel import file
-from labcontainer.kernel.cgroup import devices, tree
-from labcontainer.kernel.cgroup.limits import Limits, deciding
-from labcontainer.kernel.cgroup.usage import Events, Usage, keyed
+from labcontainer.kernel.cgroup import block_io, cpuset, devices, order, tree, v1_reading
+from labcontainer.kernel.cgroup import host as hosts
+from labcontainer.kernel.cgroup.check import in_use
+from labcontainer.kernel.cgroup.limits import Limits, controller, deciding
+from labcontainer.kernel.cgroup.usage import Events, Usage
 
-# "No limit" is the largest number of pages that fits.
-_NO_LIMIT = 1 << 62
-# Each hierarchy costs a directory and a move: the others are joined by those who set a limit there.
-_CORE = ("memory", "cpu", "pids")
+# Each hierarchy costs a directory and a move: the others are joined by those who set a limit there. blkio is among
+# them because it counts what its own processes read and write, from when they are in it.
+_CORE = ("memory", "cpu", "pids", "blkio")
 _WITHOUT_V2 = ("cpuacct", "freezer")
-# Which file has the weight depends on the scheduler of the disks.
-_IO_WEIGHTS = ("blkio.bfq.weight", "blkio.weight")
 
 
 class Controllers:
     """The version 1 controllers of one cgroup: a directory for each.
 
-    `unified` is the same cgroup's directory in version 2, which on a hybrid host measures CPU time by itself.
+    `alone` where no version 2 stands beside it, which would measure CPU time and freeze.
     """
 
-    def __init__(self, places: Mapping[str, Path], unified: Path | None) -> None:
+    def __init__(self, places: Mapping[str, Path], *, alone: bool) -> None:
         self._places = places
-        self._unified = unified
+        self._alone = alone
         self._joined: dict[str, Path] = {}
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """The controllers that this user can use here. See: man 7 cgroups (version 1)"""
+        return frozenset(self._places)
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -43,77 +47,45 @@ class Controllers:
 
     def make(self) -> None:
         """Make the directories that every container needs. Raises: KernelError. See: man 7 cgroups (version 1)"""
-        for controller in _CORE if self._unified else _CORE + _WITHOUT_V2:
-            if controller in self._places:
-                self._join(controller)
+        for name in _CORE + _WITHOUT_V2 if self._alone else _CORE:
+            if name in self._places:
+                self._join(name)
 
     def find(self) -> None:
         """Take up the directories that were made before. See: man 7 cgroups (version 1)"""
-        self._joined = {controller: place for controller, place in self._places.items() if os.path.isdir(place)}
+        self._joined = {name: place for name, place in self._places.items() if os.path.isdir(place)}
 
     def set(self, limits: Limits) -> None:
         """Write the limits. Raises: KernelError, HostError. See: man 7 cgroups (version 1)"""
+        for name in limits.given():
+            if controller(name) not in self._places:
+                raise hosts.host().missing(controller(name), f"the limit {name}")
         self._set_cpuset(limits)
-        self._set_pair(
-            "memory",
-            ("memory.limit_in_bytes", limits.memory_bytes),
-            ("memory.memsw.limit_in_bytes", limits.memory_swap_bytes if self._counts_swap() else None),
-        )
-        self._set_pair(
-            "cpu", ("cpu.cfs_period_us", limits.cpu_period_usec), ("cpu.cfs_quota_us", limits.cpu_quota_usec or None)
-        )
-        for value, controller, name in (
-            (limits.memory_reservation_bytes, "memory", "memory.soft_limit_in_bytes"),
-            (limits.cpu_shares, "cpu", "cpu.shares"),
-            ("max" if limits.pids_max == -1 else limits.pids_max, "pids", "pids.max"),
-        ):
-            if value is not None:
-                self._write(controller, name, value)
-        if limits.io_weight is not None:
-            self._set_io_weight(limits.io_weight)
+        self._set_memory(limits)
+        self._set_cpu(limits)
+        if limits.pids_max is not None:
+            self._write("pids", "pids.max", "max" if limits.pids_max == -1 else limits.pids_max)
+        self._set_io(limits)
+        for huge in limits.hugepages:
+            for name in ("limit_in_bytes", "rsvd.limit_in_bytes"):
+                self._write("hugetlb", f"hugetlb.{huge.page_size}.{name}", huge.limit_bytes)
+        for adapter in limits.rdma:
+            self._write("rdma", "rdma.max", adapter.line())
         if limits.devices and devices.may_rule():
             for rule in deciding(limits.devices):
                 self._write("devices", "devices.allow" if rule.allow else "devices.deny", rule.v1())
 
     def limits(self) -> Limits:
         """The limits as the Linux kernel has them, without the devices. See: man 7 cgroups (version 1)"""
-        pids = self._read("pids", "pids.max")
-        weights = (self._number("blkio", name) for name in _IO_WEIGHTS)
-        return Limits(
-            memory_bytes=self._memory("memory.limit_in_bytes"),
-            memory_reservation_bytes=self._memory("memory.soft_limit_in_bytes"),
-            memory_swap_bytes=self._memory("memory.memsw.limit_in_bytes"),
-            cpu_quota_usec=self._number("cpu", "cpu.cfs_quota_us"),
-            cpu_period_usec=self._number("cpu", "cpu.cfs_period_us"),
-            cpu_shares=self._number("cpu", "cpu.shares"),
-            cpuset_cpus=self._read("cpuset", "cpuset.cpus"),
-            cpuset_mems=self._read("cpuset", "cpuset.mems"),
-            pids_max=None if pids is None else -1 if pids == "max" else int(pids),
-            io_weight=next((weight for weight in weights if weight is not None), None),
-        )
+        return v1_reading.limits(self._joined)
 
     def usage(self) -> Usage:
         """What is used. See: man 7 cgroups (version 1)"""
-        return Usage(
-            memory_bytes=self._number("memory", "memory.usage_in_bytes"),
-            memory_peak_bytes=self._number("memory", "memory.max_usage_in_bytes"),
-            cpu_usec=self._cpu_usec(),
-            pids=self._number("pids", "pids.current"),
-        )
+        return v1_reading.usage(self._joined)
 
     def events(self) -> Events:
         """How often limits were met. See: man 7 cgroups (version 1)"""
-        memory = keyed(self._read("memory", "memory.oom_control") or "")
-        pids = keyed(self._read("pids", "pids.events") or "")
-        cpu = keyed(self._read("cpu", "cpu.stat") or "")
-        return Events(
-            # With swap counted, whichever of the two limits is met first counts alone.
-            memory_max=sum(self._number("memory", f"memory.{kind}failcnt") or 0 for kind in ("", "memsw.")),
-            oom_kill=memory.get("oom_kill", 0),
-            pids_max=pids.get("max", 0),
-            throttled=cpu.get("nr_throttled", 0),
-            throttled_usec=cpu.get("throttled_time", 0) // 1000,
-        )
+        return v1_reading.events(self._joined)
 
     def freeze(self, wanted: bool) -> None:
         """Begin to stop every process, or let them go on. Raises: KernelError. See: man 7 cgroups (freezer)"""
@@ -121,91 +93,99 @@ class Controllers:
 
     def frozen(self) -> bool:
         """Whether every process is stopped. See: man 7 cgroups (freezer)"""
-        return self._read("freezer", "freezer.state") == "FROZEN"
+        return "freezer" in self._joined and file.read(self._joined["freezer"] / "freezer.state") == "FROZEN"
 
-    def _join(self, controller: str) -> Path:
-        place = self._joined.get(controller)
+    def _join(self, name: str) -> Path:
+        place = self._joined.get(name)
         if place is None:
-            if controller not in self._places:
-                mount = f"mkdir -p $1 && mount -t cgroup -o {controller} none $1"
-                remedy = f"sudo sh -c '{mount}' sh /sys/fs/cgroup/{controller}"
-                raise HostError(f"limits on {controller}", remedy, "the controller is not mounted, or not given to us")
-            place = self._joined[controller] = self._places[controller]
+            if name not in self._places:
+                raise hosts.host().missing(name, f"the {name} controller")
+            place = self._joined[name] = self._places[name]
+            if name == "blkio" and not place.parent.exists():
+                tree.make(place.parent)
+                block_io.count(place.parent)
             tree.make(place)
+            if name == "cpuset":
+                cpuset.inherit(place)
         return place
 
     def _set_cpuset(self, limits: Limits) -> None:
-        """A new version 1 cpuset is empty and takes no process until it has both CPUs and memory nodes."""
-        wanted = {"cpuset.cpus": limits.cpuset_cpus, "cpuset.mems": limits.cpuset_mems}
-        if not any(wanted.values()):
-            return
-        place = self._join("cpuset")
-        for name, value in wanted.items():
-            # Whatever is asked for, the cgroup above must have it first.
-            inherit(place.parent, name)
-            if value is None:
-                inherit(place, name)
-            else:
+        """Whatever is asked for, the cgroup above must have it first; `_join` sees to that."""
+        for name, value in (("cpuset.cpus", limits.cpuset_cpus), ("cpuset.mems", limits.cpuset_mems)):
+            if value:
                 self._write("cpuset", name, value)
 
-    def _set_pair(self, controller: str, *pairs: tuple[str, int | None]) -> None:
-        """Two limits that must fit at every moment: which one may go first depends on what is there."""
-        wanted = [(name, value) for name, value in pairs if value is not None]
+    def _set_memory(self, limits: Limits) -> None:
+        together = limits.memory_swap_bytes
+        # It counts memory too: it must not stay limited where memory is not.
+        if together is None and limits.memory_bytes == -1:
+            together = -1
+        if together is not None and not (self._join("memory") / "memory.memsw.limit_in_bytes").exists():
+            together = None  # this Linux kernel does not count swap (swapaccount=0)
         try:
-            for name, value in wanted:
-                self._write(controller, name, value)
+            self._order(
+                "memory", {"memory.limit_in_bytes": limits.memory_bytes, "memory.memsw.limit_in_bytes": together}
+            )
         except KernelError as error:
-            if error.errno != errno.EINVAL or len(wanted) < 2:
+            if error.errno != errno.EBUSY:
                 raise
-            for name, value in reversed(wanted):
-                self._write(controller, name, value)
+            raise in_use(error.call, v1_reading.usage(self._joined).memory_bytes or 0) from None
+        for name, value in (
+            ("memory.soft_limit_in_bytes", limits.memory_reservation_bytes),
+            ("memory.swappiness", limits.memory_swappiness),
+            ("memory.oom_control", None if limits.oom_kill_disable is None else int(limits.oom_kill_disable)),
+        ):
+            if value is not None:
+                self._write("memory", name, value)
 
-    def _set_io_weight(self, weight: int) -> None:
-        place = self._join("blkio")
-        for name in _IO_WEIGHTS:
-            if (place / name).exists():
-                self._write("blkio", name, weight)
-                return
-        raise HostError(
-            "a weight of disk I/O",
-            "sudo modprobe bfq && echo bfq | sudo tee /sys/block/*/queue/scheduler",
-            "no scheduler of a disk here knows weights",
-        )
-
-    def _counts_swap(self) -> bool:
-        return "memory" in self._joined and (self._joined["memory"] / "memory.memsw.limit_in_bytes").exists()
-
-    def _cpu_usec(self) -> int | None:
-        if self._unified is not None:
-            return keyed(file.read(self._unified / "cpu.stat")).get("usage_usec")
-        cpu_ns = self._number("cpuacct", "cpuacct.usage")
-        return None if cpu_ns is None else cpu_ns // 1000
-
-    def _memory(self, name: str) -> int | None:
-        value = self._number("memory", name)
-        return -1 if value is not None and value > _NO_LIMIT else value
-
-    def _write(self, controller: str, name: str, value: object) -> None:
-        file.write(self._join(controller) / name, str(value))
-
-    def _read(self, controller: str, name: str) -> str | None:
+    def _set_cpu(self, limits: Limits) -> None:
+        writes = {
+            "cpu.shares": limits.cpu_shares,
+            "cpu.idle": None if limits.cpu_idle is None else int(limits.cpu_idle),
+            "cpu.cfs_period_us": limits.cpu_period_usec,
+            "cpu.cfs_quota_us": limits.cpu_quota_usec,
+            "cpu.cfs_burst_us": limits.cpu_burst_usec,
+        }
+        self._order("cpu", writes)
+        realtime = {
+            "cpu.rt_period_us": limits.cpu_realtime_period_usec,
+            "cpu.rt_runtime_us": limits.cpu_realtime_runtime_usec,
+        }
         try:
-            return file.read(self._joined[controller] / name)
-        except (KeyError, KernelError):
-            return None
+            self._order("cpu", realtime)
+        except KernelError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):
+                raise
+            above = self._join("cpu").parent / "cpu.rt_runtime_us"
+            raise HostError(
+                "real-time CPU time",
+                f"echo {limits.cpu_realtime_runtime_usec} | sudo tee {above}",
+                "the cgroup above has less of it to give (at first none), or the Linux kernel is built without",
+            ) from None
 
-    def _number(self, controller: str, name: str) -> int | None:
-        text = self._read(controller, name)
-        return None if text is None else int(text)
+    def _set_io(self, limits: Limits) -> None:
+        if limits.io_weight is not None:
+            self._write("blkio", self._io_weight_file(), limits.io_weight)
+        for one in limits.io_weights:
+            self._write_io(f"{self._io_weight_file()}_device", block_io.weight_line(one, version_1_range=True))
+        for name, text in block_io.v1_writes(limits.io_limits):
+            self._write_io(name, text)
 
+    def _io_weight_file(self) -> str:
+        place = self._join("blkio")
+        for name in v1_reading.IO_WEIGHTS:
+            if (place / name).exists():
+                return name
+        raise block_io.no_weight("*")
 
-def inherit(place: Path, name: str) -> None:
-    """Fill an empty cpuset file from its parent, whose own may be empty too.
+    def _write_io(self, name: str, text: str) -> None:
+        block_io.write(self._join("blkio") / name, text)
 
-    Raises: KernelError. See: man 7 cpuset
-    """
-    if file.read(place / name):
-        return
-    if not file.read(place.parent / name):
-        inherit(place.parent, name)
-    file.write(place / name, file.read(place.parent / name))
+    def _order(self, name: str, wanted: Mapping[str, int | None]) -> None:
+        writes = [(file_name, value) for file_name, value in wanted.items() if value is not None]
+        if writes:
+            place = self._join(name)
+            order.write([(place / file_name, value) for file_name, value in writes])
+
+    def _write(self, name: str, file_name: str, value: object) -> None:
+        file.write(self._join(name) / file_name, str(value))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from labcontainer.errors import HostError, KernelError
+from labcontainer.errors import HostError, KernelError, UsageError
 from labcontainer.kernel import file
-from labcontainer.kernel.cgroup import devices, subtree
-from labcontainer.kernel.cgroup.limits import (
-    Limits,
-    blkio_of_io_weight,
-    io_weight_of_blkio,
-    shares_of_weight,
-    v2_swap_bytes,
-    weight_of_shares,
-)
-from labcontainer.kernel.cgroup.usage import Events, Usage, keyed
+from labcontainer.kernel.cgroup import block_io, devices, order, subtree, v2_reading
+from labcontainer.kernel.cgroup import host as hosts
+from labcontainer.kernel.cgroup.check import in_use
+from labcontainer.kernel.cgroup.convert import io_weight_of_blkio, v2_swap_bytes, weight_of_shares
+from labcontainer.kernel.cgroup.limits import Limits
+from labcontainer.kernel.cgroup.usage import Events, Usage
 
-_NOT_DELEGATED = "its controller is not given to this cgroup"
+_BOOT_V1 = "boot with systemd.unified_cgroup_hierarchy=0 (version 1)"
+# What version 2 has no file for: the limit, how it is called, and what can be done instead.
+_GONE = {
+    "memory_swappiness": (
+        "a swappiness of a cgroup's own",
+        "limit its swap (--memory-swap), or set the whole machine's: sudo sysctl -w vm.swappiness=10",
+    ),
+    "oom_kill_disable": ("a cgroup without the OOM killer", f"leave --oom-kill-disable out, or {_BOOT_V1}"),
+    "cpu_realtime_runtime_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
+    "cpu_realtime_period_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
+}
 
 
 class Controllers:
@@ -41,60 +47,46 @@ class Controllers:
     def set(self, limits: Limits) -> None:
         """Write the limits.
 
-        Raises: KernelError, HostError. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers
+        Raises: KernelError, HostError (also for what version 1 alone can do), UsageError.
+        See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers
         """
-        for name, value in self._texts(limits).items():
-            self._write(name, value)
-        swap = limits.memory_swap_bytes
-        if swap is not None and (self._place / "memory.swap.max").exists():
-            memory = limits.memory_bytes if limits.memory_bytes is not None else self._limit("memory.max") or 0
-            self._write("memory.swap.max", _maximum(v2_swap_bytes(memory, swap)))
-        if limits.io_weight is not None:
-            self._set_io_weight(limits.io_weight)
+        for name, value in limits.given().items():
+            if name in _GONE and value is not False:
+                feature, remedy = _GONE[name]
+                raise HostError(feature, remedy, "cgroup version 2 has nothing of the kind")
+        self._set_memory(limits)
+        self._set_cpu(limits)
+        self._set_io(limits)
+        plain = {
+            "cpuset.cpus": limits.cpuset_cpus,
+            "cpuset.mems": limits.cpuset_mems,
+            "pids.max": maximum(limits.pids_max),
+            **{f"hugetlb.{huge.page_size}.max": maximum(huge.limit_bytes) for huge in limits.hugepages},
+            **{f"hugetlb.{huge.page_size}.rsvd.max": maximum(huge.limit_bytes) for huge in limits.hugepages},
+        }
+        for name, text in plain.items():
+            if text:
+                self._write(name, text)
+        for adapter in limits.rdma:
+            self._write("rdma.max", adapter.line())
         if limits.devices and devices.may_rule():
             devices.attach(self._place, limits.devices)
+        self._set_unified(limits.unified)
 
     def limits(self) -> Limits:
         """The limits as the Linux kernel has them, without the devices: a program cannot be read back as rules.
 
         See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers
         """
-        quota, _, period = (self._read("cpu.max") or "").partition(" ")
-        memory, swap, weight = self._limit("memory.max"), self._limit("memory.swap.max"), self._limit("cpu.weight")
-        low = self._limit("memory.low")
-        return Limits(
-            memory_bytes=memory,
-            memory_reservation_bytes=-1 if low == 0 else low,
-            memory_swap_bytes=_together(memory, swap),
-            cpu_quota_usec=-1 if quota == "max" else int(quota) if quota else None,
-            cpu_period_usec=int(period) if period else None,
-            cpu_shares=None if weight is None else shares_of_weight(weight),
-            cpuset_cpus=self._read("cpuset.cpus"),
-            cpuset_mems=self._read("cpuset.mems"),
-            pids_max=self._limit("pids.max"),
-            io_weight=self._io_weight(),
-        )
+        return v2_reading.limits(self._place)
 
     def usage(self) -> Usage:
         """What is used. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers"""
-        return Usage(
-            memory_bytes=self._limit("memory.current"),
-            memory_peak_bytes=self._limit("memory.peak"),
-            cpu_usec=keyed(self._read("cpu.stat") or "").get("usage_usec"),
-            pids=self._limit("pids.current"),
-        )
+        return v2_reading.usage(self._place)
 
     def events(self) -> Events:
         """How often limits were met. See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers"""
-        memory, pids, cpu = (keyed(self._read(name) or "") for name in ("memory.events", "pids.events", "cpu.stat"))
-        return Events(
-            memory_max=memory.get("max", 0),
-            oom=memory.get("oom", 0),
-            oom_kill=memory.get("oom_kill", 0),
-            pids_max=pids.get("max", 0),
-            throttled=cpu.get("nr_throttled", 0),
-            throttled_usec=cpu.get("throttled_usec", 0),
-        )
+        return v2_reading.events(self._place)
 
     def freeze(self, wanted: bool) -> None:
         """Begin to stop every process, or let them go on. Raises: KernelError. See: man 7 cgroups (freezer)"""
@@ -102,84 +94,91 @@ class Controllers:
 
     def frozen(self) -> bool:
         """Whether every process is stopped. See: man 7 cgroups (freezer)"""
-        return is_frozen(self._place)
+        return v2_reading.is_frozen(self._place)
 
-    def _texts(self, limits: Limits) -> dict[str, str]:
+    def _set_memory(self, limits: Limits) -> None:
+        memory, swap = limits.memory_bytes, limits.memory_swap_bytes
+        if swap is None and memory == -1:
+            swap = -1  # as version 1, in which swap counts memory too
+        # Without swap (swapaccount=0) the Linux kernel has no file for it.
+        if swap is not None and self._file("memory.max").with_name("memory.swap.max").exists():
+            against = v2_reading.number(self._place, "memory.max") if memory is None else memory
+            self._write("memory.swap.max", maximum(v2_swap_bytes(-1 if against is None else against, swap)))
+        if memory is not None:
+            if memory != -1 and limits.check_before_update:
+                self._make_room(memory)
+            self._write("memory.max", maximum(memory))
         low = limits.memory_reservation_bytes
+        if low is not None:
+            # What is kept for this cgroup while others are reclaimed: "no reservation" is nothing here, not everything.
+            self._write("memory.low", "0" if low == -1 else str(low))
+
+    def _make_room(self, memory: int) -> None:
+        """Version 2 takes any limit and kills until it holds; version 1 reclaims, and refuses what it cannot reach."""
+        used = v2_reading.number(self._place, "memory.current") or 0
+        if used > memory:
+            with contextlib.suppress(KernelError):  # EAGAIN: not all of it; ENOENT: before Linux 5.19
+                file.write(self._place / "memory.reclaim", str(used - memory))
+            used = v2_reading.number(self._place, "memory.current") or 0
+        if used > memory:
+            raise in_use(f"write({self._place / 'memory.max'}, {memory})", used)
+
+    def _set_cpu(self, limits: Limits) -> None:
         wanted = {
-            "memory.max": _maximum(limits.memory_bytes),
-            # What is kept for this cgroup while others are reclaimed: here "no reservation" is nothing, not everything.
-            "memory.low": "0" if low == -1 else _maximum(low),
-            "cpu.max": self._cpu_max(limits.cpu_quota_usec or None, limits.cpu_period_usec),
-            "cpu.weight": str(weight_of_shares(limits.cpu_shares)) if limits.cpu_shares else "",
-            "cpuset.cpus": limits.cpuset_cpus or "",
-            "cpuset.mems": limits.cpuset_mems or "",
-            "pids.max": _maximum(limits.pids_max),
+            "cpu.weight": str(weight_of_shares(limits.cpu_shares)) if limits.cpu_shares is not None else "",
+            "cpu.idle": "" if limits.cpu_idle is None else str(int(limits.cpu_idle)),
+            "cpu.max": self._cpu_max(limits.cpu_quota_usec, limits.cpu_period_usec),
+            "cpu.max.burst": "" if limits.cpu_burst_usec is None else str(limits.cpu_burst_usec),
         }
-        return {name: text for name, text in wanted.items() if text}
+        order.write([(self._file(name), text) for name, text in wanted.items() if text])
 
     def _cpu_max(self, quota: int | None, period: int | None) -> str:
         if period is None:
-            return _maximum(quota)  # alone it leaves the period
+            return maximum(quota)  # alone it leaves the period
         if quota is None:
-            return f"{(self._read('cpu.max') or 'max').partition(' ')[0]} {period}"
-        return f"{_maximum(quota)} {period}"
+            return f"{(v2_reading.text(self._place, 'cpu.max') or 'max').partition(' ')[0]} {period}"
+        return f"{maximum(quota)} {period}"
 
-    def _set_io_weight(self, weight: int) -> None:
-        # Which file has it depends on the scheduler of the disks; the first counts as version 1 did.
-        if (self._place / "io.bfq.weight").exists():
-            self._write("io.bfq.weight", str(weight))
-        else:
-            self._write("io.weight", str(io_weight_of_blkio(weight)))
+    def _set_io(self, limits: Limits) -> None:
+        if limits.io_weight is not None or limits.io_weights:
+            # Which file there is depends on the scheduler of the disks; that of bfq counts as version 1 did.
+            bfq = (self._place / "io.bfq.weight").exists()
+            name = "io.bfq.weight" if bfq else "io.weight"
+            if limits.io_weight is not None:
+                self._write(name, str(limits.io_weight if bfq else io_weight_of_blkio(limits.io_weight)))
+            for one in limits.io_weights:
+                block_io.write(self._file(name), block_io.weight_line(one, version_1_range=bfq))
+        for line in block_io.v2_lines(limits.io_limits):
+            block_io.write(self._file("io.max"), line)
 
-    def _io_weight(self) -> int | None:
-        bfq, weight = (keyed(self._read(name) or "").get("default") for name in ("io.bfq.weight", "io.weight"))
-        return bfq if bfq is not None else None if weight is None else blkio_of_io_weight(weight)
+    def _set_unified(self, files: Mapping[str, str]) -> None:
+        for name, content in files.items():
+            if "/" in name or "." not in name:
+                raise UsageError("unified", name, "it must be the name of a file in a cgroup, such as memory.high")
+            for line in content.splitlines():
+                self._write(name, line)
 
-    def _write(self, name: str, value: str) -> None:
-        try:
-            file.write(self._place / name, value)
-        except KernelError as error:
-            if error.errno != errno.ENOENT:
-                raise
-            raise HostError(f"the limit {name}", _remedy(name), _NOT_DELEGATED) from None
+    def _write(self, name: str, text: str) -> None:
+        file.write(self._file(name), text)
 
-    def _read(self, name: str) -> str | None:
-        try:
-            return file.read(self._place / name)
-        except KernelError:
-            return None
+    def _file(self, name: str) -> Path:
+        """Where `name` is, once its controller has been given to this cgroup."""
+        path, controller = self._place / name, name.partition(".")[0]
+        if not path.exists() and controller != "cgroup":
+            with contextlib.suppress(KernelError):
+                subtree.enable(self._place.parent, self._top, frozenset({controller}))
+        if path.exists():
+            return path
+        if name == "io.weight":
+            raise block_io.no_weight("*")
+        if controller == "cgroup" or controller in subtree.names(self._place, "cgroup.controllers"):
+            raise HostError(f"the limit {name}", "a newer Linux kernel", f"cgroups here have no file {name}")
+        raise hosts.host().missing("blkio" if controller == "io" else controller, f"the limit {name}")
 
-    def _limit(self, name: str) -> int | None:
-        text = self._read(name)
-        return None if text is None else -1 if text == "max" else int(text)
 
+def maximum(value: int | None) -> str:
+    """A number as version 2 writes it: ``max`` for -1, and empty for None.
 
-def is_frozen(place: Path) -> bool:
-    """Whether every process of the version 2 cgroup `place` is stopped.
-
-    Raises: KernelError. See: man 7 cgroups (cgroup.events)
+    See: https://docs.kernel.org/admin-guide/cgroup-v2.html#conventions
     """
-    return keyed(file.read(place / "cgroup.events")).get("frozen") == 1
-
-
-def _together(memory: int | None, swap: int | None) -> int | None:
-    if memory is None or swap is None:
-        return None
-    return -1 if -1 in (memory, swap) else memory + swap
-
-
-def _maximum(value: int | None) -> str:
     return "" if value is None else "max" if value == -1 else str(value)
-
-
-def _remedy(name: str) -> str:
-    if name in ("io.weight", "io.bfq.weight"):
-        return "sudo modprobe bfq && echo bfq | sudo tee /sys/block/*/queue/scheduler"
-    if os.geteuid() == 0:
-        return "cgroup_no_v1=all on the Linux kernel's command line"
-    unit = "/etc/systemd/system/user@.service.d"
-    return (
-        f'sudo sh -c \'mkdir -p {unit} && printf "[Service]\\nDelegate=yes\\n" > {unit}/delegate.conf'
-        " && systemctl daemon-reload', then log in again"
-    )
