@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -23,10 +22,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 
 def attached(container: Container, connection: Connection, *, interactive: bool, tty: bool) -> int:
     """Start the container and stay with it until it has ended; returns its exit code."""
-    with _signals(container), _raw(tty and sys.stdin.isatty()):
-        if tty:
-            _resize(connection)
-            signal.signal(signal.SIGWINCH, lambda number, frame: _resize(connection))
+    # Without -i nobody would read a ctrl-C: then our terminal goes on to make a SIGINT of it, which we pass on.
+    with _signals(container), _sized(connection, wanted=tty), _raw(interactive and tty and sys.stdin.isatty()):
         connection.start()
         return _pump(connection, interactive=interactive)
 
@@ -53,9 +50,23 @@ def _write(stream: int, data: bytes) -> None:
         data = data[os.write(stream, data) :]
 
 
-def _resize(connection: Connection) -> None:
-    size = shutil.get_terminal_size()
-    connection.resize(size.lines, size.columns)
+@contextlib.contextmanager
+def _sized(connection: Connection, *, wanted: bool) -> Iterator[None]:
+    """The container's terminal is as large as ours, now and whenever ours changes."""
+
+    def resize(*_: object) -> None:
+        size = os.get_terminal_size(sys.stdin.fileno())
+        connection.resize(size.lines, size.columns)
+
+    if not wanted:
+        yield
+        return
+    resize()
+    before = signal.signal(signal.SIGWINCH, resize)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
 
 
 @contextlib.contextmanager
