@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # verb → (module, function); `lab --help` needs the one line without importing the module.
 _COMMANDS = {
     "doctor": ("doctor", "doctor", "Try what this machine can do, and say what mends the rest."),
+    "events": ("events", "events", "Show what happens to containers, as it happens."),
     "explain": ("explain", "explain", "Show what a run would do, before it is done."),
     "images": ("images", "images", "List images."),
     "inspect": ("containers", "inspect", "Show all that is known of a container, as JSON."),

@@ -15,11 +15,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from labcontainer.engine import events
+from labcontainer.engine import filters as filtering
 from labcontainer.engine.containers import Containers
 from labcontainer.engine.images import Images
 from labcontainer.engine.mend import forget_traces, mend
 from labcontainer.engine.options import Options
+from labcontainer.engine.stream import Stream
+from labcontainer.engine.when import When
 from labcontainer.errors import HostError
 from labcontainer.image.snapshot import Snapshots
 from labcontainer.image.store import Store
@@ -80,6 +85,22 @@ class Engine:
             finally:
                 self._trace_path = None
                 result.events = trace.merge(ours, trace.read(file))
+
+    def events(
+        self,
+        since: When = None,
+        until: When = None,
+        filters: filtering.Given = None,
+        decode: bool = False,
+    ) -> Stream[Any]:
+        """What happens to containers, as it happens: lines of JSON, or dicts with ``decode=True``, as in docker-py.
+
+        Without `since` and `until` from now on, without end: `close` the stream, from any thread. Filters: container,
+        event, image, label, type.
+
+        Raises: UsageError.
+        """
+        return events.stream(self.root, since, until, filters, decode=decode)
 
     def trace_path(self) -> str | None:
         """Where the processes of a new container append their events; None while nobody records."""

@@ -12,13 +12,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
+
+from labcontainer.runtime.changes import Changes
+from labcontainer.runtime.rotated import Cursor
 
 NAME = "events"
 _MOST_BYTES = 1 << 20  # about 4000 events a file
+_LOOK_EVERY_S = 60.0  # if nobody tells of a change
 
 
 def record(
@@ -48,6 +54,33 @@ def attributes(directory: Path) -> dict[str, str]:
         return {**asked["labels"], "image": asked["image"], "name": asked["name"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # it was never whole: its id must do
+
+
+def follow(
+    root: Path, changes: Changes, *, since_ns: int = 0, until_ns: int | None = None
+) -> Generator[dict[str, Any], None, None]:
+    """The events from `since_ns` on, the oldest first, and then those to come; until `until_ns`, or `changes` is
+    cancelled. `changes` are those of `root`. Times are nanoseconds since 1970."""
+    last = math.inf if until_ns is None else until_ns
+    with changes, Cursor(root / NAME) as cursor:
+        cursor.skip_files_before(since_ns)
+        while not changes.cancelled:
+            left_s = (last - time.time_ns()) / 1e9
+            for line in cursor.lines():
+                event = _parse(line)
+                if event and since_ns <= event["timeNano"] <= last:
+                    yield event
+            if left_s <= 0:
+                return
+            changes.wait(min(left_s, _LOOK_EVERY_S))
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None  # a killed process has left half a line
+    return event if isinstance(event, dict) and isinstance(event.get("timeNano"), int) else None
 
 
 def _locked(path: Path) -> int:

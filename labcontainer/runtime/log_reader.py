@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,9 @@ def read(directory: Path, selection: Selection) -> Iterator[Record]:
         yield from _selected(cursor, wanted)
 
 
-def follow(directory: Path, selection: Selection, changes: Changes, *, ended: Callable[[], bool]) -> Iterator[Record]:
+def follow(
+    directory: Path, selection: Selection, changes: Changes, *, ended: Callable[[], bool]
+) -> Generator[Record, None, None]:
     """`read`, and then what is added: until the container has `ended`, its time has come, or `changes` is cancelled."""
     with changes, Cursor(directory / log.NAME) as cursor:
         wanted = _filter(selection)

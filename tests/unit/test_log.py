@@ -186,7 +186,7 @@ def test_following_sleeps_until_something_is_written(tmp_path: Path) -> None:
     threading.Timer(0.3, target.write, (1, b"two\n")).start()
     assert next(followed).data == b"two\n"
     assert next(looks) < 20  # a busy loop looks thousands of times
-    followed.close()  # type: ignore[attr-defined]  # a generator
+    followed.close()
     target.close()
 
 
@@ -211,7 +211,7 @@ def test_without_inotify_following_looks_now_and_then(tmp_path: Path) -> None:
     followed = log_reader.follow(tmp_path, EVERYTHING, changes, ended=lambda: False)
     threading.Timer(0.1, target.write, (1, b"one\n")).start()
     assert next(followed).data == b"one\n"
-    followed.close()  # type: ignore[attr-defined]  # a generator
+    followed.close()
     target.close()
 
 

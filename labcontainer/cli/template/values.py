@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 
 class Struct(Mapping[str, object]):
-    """A mapping whose keys are known, as the fields of a type of docker's are: another name is another error."""
+    """A mapping whose keys are known, as the fields of a type of docker's are: another name is another error.
 
-    def __init__(self, type_name: str, fields: Mapping[str, object]) -> None:
+    `document` is what it is as JSON, if that is not its fields.
+    """
+
+    def __init__(
+        self, type_name: str, fields: Mapping[str, object], document: Mapping[str, object] | None = None
+    ) -> None:
         self.type_name = type_name
+        self.document = document
         self._fields = fields
 
     def __getitem__(self, name: str) -> object:
@@ -75,6 +81,8 @@ def to_json(value: object) -> str:
 
 
 def _as_json(value: object) -> object:
+    if isinstance(value, Struct) and value.document is not None:
+        return value.document
     if isinstance(value, Mapping):
         return {key: each for key, each in value.items() if not callable(each)}
     if isinstance(value, Sequence):
