@@ -64,7 +64,7 @@ _libc_locked = ctypes.PyDLL(None, use_errno=True)
 
 _IN_GLIBC = frozenset(
     {"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl", "setsid"}
-    | {"inotify_init1", "inotify_add_watch"}
+    | {"inotify_init1", "inotify_add_watch", "msgget"}
 )
 
 # Since Linux 5.1 a new system call has one number on every architecture; the older ones differ.

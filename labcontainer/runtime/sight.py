@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labcontainer.errors import KernelError
-from labcontainer.kernel import file, namespaces, proc
+from labcontainer.kernel import file, ipc, namespaces, proc
 from labcontainer.kernel.netlink import IFF_UP
 
 _SIOCGIFFLAGS = 0x8913  # linux/sockios.h
@@ -60,7 +60,11 @@ class SeenIds:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one process sees. ``pid`` is its own number as getpid(2) gives it; ``namespaces`` are inode numbers."""
+    """What one process sees.
+
+    ``pid`` is its own number as getpid(2) gives it; ``queues`` are the keys of message queues, ``namespaces`` inode
+    numbers.
+    """
 
     pid: int
     processes: tuple[SeenProcess, ...]
@@ -68,6 +72,7 @@ class Sight:
     hostname: str
     interfaces: tuple[SeenInterface, ...]
     ids: SeenIds
+    queues: tuple[int, ...]
     cgroup: str
     namespaces: dict[str, int]
 
@@ -86,6 +91,7 @@ class Sight:
             hostname=fields["hostname"],
             interfaces=tuple(SeenInterface(**each) for each in fields["interfaces"]),
             ids=SeenIds(ids["uid"], ids["gid"], tuple((row[0], row[1], row[2]) for row in ids["uid_map"])),
+            queues=tuple(fields["queues"]),
             cgroup=fields["cgroup"],
             namespaces=dict(fields["namespaces"]),
         )
@@ -94,7 +100,7 @@ class Sight:
 def look() -> Sight:
     """What the calling process sees, now.
 
-    See: man 5 proc, man 7 namespaces, man 7 netdevice
+    See: man 5 proc, man 7 namespaces, man 7 netdevice, man 7 sysvipc
     """
     return Sight(
         pid=os.getpid(),
@@ -103,6 +109,7 @@ def look() -> Sight:
         hostname=os.uname().nodename,
         interfaces=_interfaces(),
         ids=SeenIds(os.getuid(), os.getgid(), tuple((r.inside, r.outside, r.length) for r in proc.id_map())),
+        queues=ipc.message_queues(),
         cgroup=_cgroup(),
         namespaces=namespaces.inodes(),
     )

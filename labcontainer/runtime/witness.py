@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from labcontainer.errors import HostError, KernelError, UsageError
-from labcontainer.kernel import mount, namespaces, process, trace, userns
+from labcontainer.kernel import ipc, mount, namespaces, process, trace, userns
 from labcontainer.kernel.mount import MountFlag
 from labcontainer.kernel.namespaces import NAMESPACES, CloneFlag
 from labcontainer.kernel.trace import Role
@@ -37,6 +37,7 @@ from labcontainer.runtime.sight import Sight
 
 HOSTNAME = "isolated"
 SCRATCH = "/mnt"
+QUEUE = 427
 
 _ANSWER_SECONDS = 30
 
@@ -61,8 +62,9 @@ class Testimony:
 def ask(wanted: Iterable[str], *, fresh_proc: bool | None = None) -> Testimony:
     """Make a child in new namespaces of the kinds `wanted` and return what it sees, beside what we see.
 
-    The child changes what is its own to show that it is: a new UTS namespace gets the name ``isolated``, a new mount
-    namespace a tmpfs on /mnt. With new PID *and* mount namespaces it mounts a new /proc unless `fresh_proc` is False.
+    The child changes what is its own to show that it is: a new UTS namespace gets the name ``isolated``, a new IPC
+    namespace the message queue 427, a new mount namespace a tmpfs on /mnt. With new PID *and* mount namespaces it
+    mounts a new /proc unless `fresh_proc` is False.
 
     Needs: CAP_SYS_ADMIN or, for an ordinary user, unprivileged user namespaces.
     Raises: UsageError (no such namespace); KernelError; HostError. See: man 7 namespaces
@@ -176,6 +178,9 @@ def _prepare(made: Collection[str], fresh_proc: bool | None) -> list[str]:
     if "uts" in made:
         with trace.step("host name", why="a name set in here must not change the host's"):
             namespaces.sethostname(HOSTNAME)
+    if "ipc" in made:
+        with trace.step("queue", why="known by a number, which in here means nothing of the host's"):
+            ipc.msgget(QUEUE, ipc.IpcFlag.IPC_CREAT | ipc.IpcFlag.S_IRUSR)
     if "mnt" in made:
         with trace.step("mounts", why="private first: what is mounted in here must not reach the host"):
             mount.set_propagation("/", MountFlag.MS_REC | MountFlag.MS_PRIVATE)

@@ -33,9 +33,10 @@ class DoctorCard:
 
     def __init__(self, report: Mapping[str, Any] | None = None) -> None:
         if report is None:
+            from labcontainer.engine import default_directories
             from labcontainer.kernel import probe
 
-            report = probe.run().to_json()
+            report = probe.run(default_directories()[0]).to_json()
         self._report = report
         self._shown = model.view(report)
         self.stage = DoctorStage()

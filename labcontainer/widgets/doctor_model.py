@@ -5,6 +5,7 @@ The report is `kernel.probe`'s, as plain JSON; nothing here tries anything on th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,15 @@ _MODES = {
 _WORDS = {"yes": "works", "degraded": "works in part", "no": "missing"}
 
 
+# A remedy that can be pasted into a shell, and what is said after it: "sudo -i", "and run this as root".
+_COMMAND = re.compile(
+    r"(?P<command>(?:sudo|docker|podman|lxc|systemd-nspawn) .*?)(?P<remark> \([^()]*\)|, (?:and|then) .*)?", re.DOTALL
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was tried, and how it went."""
+    """One thing that was tried, and how it went. A `remedy` is a `command`, or an `advice`, or a command with one."""
 
     id: str
     title: str
@@ -33,6 +40,8 @@ class Finding:
     word: str
     why: str
     remedy: str
+    command: str
+    advice: str
     lessons: tuple[str, ...]
     needed_by: str  # the lessons in few words: "lessons 02, 06–12"
 
@@ -105,6 +114,7 @@ def _headline(counts: Mapping[str, int]) -> str:
 
 
 def _finding(fields: Mapping[str, Any]) -> Finding:
+    command, advice = _told_apart(fields["remedy"])
     return Finding(
         id=fields["id"],
         title=fields["title"],
@@ -112,9 +122,18 @@ def _finding(fields: Mapping[str, Any]) -> Finding:
         word=_WORDS[fields["status"]],
         why=fields["why"],
         remedy=fields["remedy"],
+        command=command,
+        advice=advice,
         lessons=tuple(fields["lessons"]),
         needed_by=_needed_by(fields["lessons"]),
     )
+
+
+def _told_apart(remedy: str) -> tuple[str, str]:
+    """What can be copied into a shell, and what only a person can do."""
+    if match := _COMMAND.fullmatch(remedy):
+        return match["command"], (match["remark"] or "").strip(" ,()")
+    return "", remedy
 
 
 def _needed_by(lessons: Sequence[str]) -> str:

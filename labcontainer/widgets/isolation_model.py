@@ -68,7 +68,7 @@ GOVERNS = {
     "uts": ("UTS", "the host name"),
     "net": ("Network", "interfaces, ports"),
     "user": ("User", "user and group ids, privilege"),
-    "ipc": ("IPC", "shared memory, queues"),
+    "ipc": ("IPC", "queues, shared memory"),
     "cgroup": ("Cgroup", "the root of the cgroup tree"),
     "time": ("Time", "the clocks since boot"),
 }
@@ -133,7 +133,12 @@ def _notes(testimony: Testimony) -> tuple[str, ...]:
         if testimony.added
         else ""
     )
-    return tuple(note for note in (added, *testimony.notes) if note)
+    clocks = (
+        "A new time namespace begins with the host's clocks: only its inode number shows that it is new."
+        if "time" in testimony.made
+        else ""
+    )
+    return tuple(note for note in (added, clocks, *testimony.notes) if note)
 
 
 def _rows(testimony: Testimony) -> tuple[Row, ...]:
@@ -144,6 +149,7 @@ def _rows(testimony: Testimony) -> tuple[Row, ...]:
         _row("Host name", Side(host.hostname, ()), Side(inside.hostname, ()), _about_hostname(made)),
         _row("Interfaces", _interfaces(host), _interfaces(inside), _about_interfaces(made)),
         _row("User", _user(host), _user(inside), _about_user(testimony)),
+        _row("Message queues", _queues(host), _queues(inside), _about_queues(made)),
         _row("Cgroup", Side(host.cgroup, ()), Side(inside.cgroup, ()), _about_cgroup(made)),
     )
 
@@ -170,9 +176,10 @@ def _processes(sight: Sight, child_pid: int) -> Side:
 
 def _about_processes(inside: Sight, made: Collection[str]) -> str:
     if "pid" not in made:
-        return "It shares the host's process numbers, so it can see, and as the same user signal, everybody."
+        return "It shares the host's process numbers: it sees everybody, and may signal whom its user may."
     if len(inside.processes) > 1:
-        return f"It is process {inside.pid}, yet sees the host's: /proc is a mount, and shows where it was mounted."
+        seen = "/proc is a mount, and shows the PID namespace in which it was mounted"
+        return f"It is process {inside.pid}, and sees the host's processes all the same: {seen}."
     return "A PID namespace and a /proc mounted inside it: nobody else exists."
 
 
@@ -204,7 +211,7 @@ def _interfaces(sight: Sight) -> Side:
 def _about_interfaces(made: Collection[str]) -> str:
     if "net" not in made:
         return "The same interfaces, addresses and ports: it could listen on any of them."
-    return "A new network has only lo, and lo is down: not even 127.0.0.1 answers."
+    return "A new network namespace begins with a lo that is down: not even 127.0.0.1 answers."
 
 
 def _user(sight: Sight) -> Side:
@@ -222,7 +229,17 @@ def _about_user(testimony: Testimony) -> str:
     if "user" not in testimony.made:
         return "The same user, with the same rights, inside and outside."
     outside = testimony.inside.ids.uid_map[0][1] if testimony.inside.ids.uid_map else "nobody"
-    return f"Root inside, and uid {outside} wherever the host decides. All other ids do not exist here."
+    return f"Root inside, and uid {outside} wherever the host decides. Every other id is shown as nobody, 65534."
+
+
+def _queues(sight: Sight) -> Side:
+    return Side(_count(len(sight.queues), "queue", "s"), tuple(map(str, sight.queues)))
+
+
+def _about_queues(made: Collection[str]) -> str:
+    if "ipc" not in made:
+        return "The same queues, semaphores and shared memory: they are opened by their number."
+    return "The child made a queue. None of the host's is in here, and the host has none of this one."
 
 
 def _about_cgroup(made: Collection[str]) -> str:

@@ -155,6 +155,8 @@ def html(shown: View) -> str:
 
 def duration(usec: float) -> str:
     """A duration in the unit in which a person reads it."""
+    if usec >= 1_000_000:
+        return f"{usec / 1_000_000:.2f} s"
     return f"{usec / 1000:.2f} ms" if usec >= 1000 else f"{usec:.0f} µs"
 
 

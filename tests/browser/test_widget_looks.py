@@ -47,6 +47,30 @@ REPORT = {
     ],
 }  # fmt: skip
 DOCTOR = f"from labcontainer.widgets import DoctorCard\nDoctorCard({REPORT!r})"
+# Texts of a card, as [text, contrast], whose colour is too near to that of what they stand on.
+FAINT = """card => {
+    const parts = colour => {
+        const found = colour.match(/[-.\\d]+/g).map(Number);
+        return colour.startsWith('color(') ? found.map((part, at) => at < 3 ? part * 255 : part) : found;
+    };
+    const over = (front, back, alpha) => back.map((part, at) => part * (1 - alpha) + front[at] * alpha);
+    const above = element => element.parentElement ? [element, ...above(element.parentElement)] : [element];
+    const ground = element => above(element).reverse().reduce((back, each) => {
+        const [red, green, blue, alpha = 1] = parts(getComputedStyle(each).backgroundColor);
+        return over([red, green, blue], back, alpha);
+    }, [255, 255, 255]);
+    const linear = part => part <= 10.3 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4;
+    const light = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+    const contrast = element => {
+        const back = ground(element), [red, green, blue, alpha = 1] = parts(getComputedStyle(element).color);
+        const veil = above(element).reduce((part, each) => part * getComputedStyle(each).opacity, alpha);
+        const [dark, bright] = [light(over([red, green, blue], back, veil)), light(back)].sort((a, b) => a - b);
+        return (bright + 0.05) / (dark + 0.05);
+    };
+    const says = element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    return [...card.querySelectorAll('*')].filter(each => says(each) && !each.closest(':disabled, .lab-off, .lab-said'))
+        .map(each => [each.textContent.slice(0, 30), contrast(each)]).filter(([, found]) => found < 4.5);
+}"""
 WIDGETS = {"doctor": DOCTOR, "isolation": ISOLATION, "overlay": OVERLAY, "trace": TRACE}
 
 
@@ -60,6 +84,12 @@ def test_every_widget_is_drawn_in_this_theme(lab_page: LabPage, theme: str) -> N
         card = lab_page.output_of(index).locator(f".lab-{name}")
         expect(card).to_be_visible()
         lab_page.screenshot(f"widget-{name}-{theme}", of=card)
+        _assert_legible(card)
+        assert card.evaluate(FAINT) == [], "text whose contrast is below 4.5 (WCAG 2.2, 1.4.3)"
+    lab_page.page.set_viewport_size({"width": 640, "height": 1500})
+    for index, name in enumerate(WIDGETS):
+        card = lab_page.output_of(index).locator(f".lab-{name}")
+        lab_page.screenshot(f"widget-{name}-{theme}-narrow", of=card)
         _assert_legible(card)
 
 

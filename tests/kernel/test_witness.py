@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from labcontainer.errors import HostError, KernelError, UsageError
-from labcontainer.kernel import namespaces, proc
+from labcontainer.kernel import ipc, namespaces, proc
 from labcontainer.kernel.namespaces import NAMESPACES
 from labcontainer.runtime import fault, sight, witness
 
@@ -62,6 +62,12 @@ def test_a_mount_made_inside_does_not_leave() -> None:
     told = witness.ask({"mnt"})
     assert witness.SCRATCH in {each.target for each in told.inside.mounts}
     assert ("tmpfs", witness.SCRATCH) not in {(each.filesystemtype, each.target) for each in proc.mountinfo()}
+
+
+def test_a_queue_made_inside_does_not_leave() -> None:
+    told = witness.ask({"ipc"})
+    assert told.inside.queues == (witness.QUEUE,)
+    assert witness.QUEUE not in ipc.message_queues()
 
 
 def test_a_new_network_has_only_a_loopback_that_is_down() -> None:

@@ -79,6 +79,22 @@ def test_lessons_that_follow_each_other_are_named_by_first_and_last(lessons: lis
     assert found.needed_by == words
 
 
+@pytest.mark.parametrize(
+    ("remedy", "command", "advice"),
+    [
+        ("sudo modprobe -a overlay", "sudo modprobe -a overlay", ""),
+        ("sudo sh -c 'a (b); c, d'", "sudo sh -c 'a (b); c, d'", ""),
+        ("sudo -i, and run this as root", "sudo -i", "and run this as root"),
+        ("docker run IMAGE (in place of that)", "docker run IMAGE", "in place of that"),
+        ("start a newer Linux kernel", "", "start a newer Linux kernel"),
+        ("", "", ""),
+    ],
+)
+def test_what_can_be_copied_into_a_shell_is_told_from_what_is_advice(remedy: str, command: str, advice: str) -> None:
+    (found,) = model.view(report({**finding("a", "no"), "remedy": remedy})).findings
+    assert (found.command, found.advice) == (command, advice)
+
+
 def test_a_finding_is_found_by_its_id() -> None:
     assert model.find(model.view(MIXED), "psi").word == "works in part"
     with pytest.raises(NotFound, match="userns"):

@@ -24,6 +24,7 @@ def sight(
         hostname=hostname,
         interfaces=(SeenInterface("lo", "net" not in own),),
         ids=SeenIds(0, 0, uid_map),
+        queues=(427,) if "ipc" in own else (),
         cgroup="/",
         namespaces={name: 4026531835 + number + 500 * (name in own) for number, name in enumerate(KINDS)},
     )
@@ -79,6 +80,18 @@ def test_root_inside_is_somebody_ordinary_outside() -> None:
     user = row(shown, "User")
     assert user.inside.items == ("id 0 in here is id 1001 out there",)
     assert "uid 1001" in user.remark
+
+
+def test_a_queue_that_the_child_made_is_not_the_hosts() -> None:
+    queues = row(model.view({"ipc"}, told(sight(own=("ipc",)), "ipc")), "Message queues")
+    assert (queues.host.summary, queues.inside.summary, queues.inside.items) == ("0 queues", "1 queue", ("427",))
+    assert queues.differs
+
+
+def test_a_time_namespace_is_told_by_its_number_alone() -> None:
+    shown = model.view({"time"}, told(sight(own=("time",)), "time"))
+    assert not any(row.differs for row in shown.rows)
+    assert "inode number" in shown.notes[0]
 
 
 def test_a_user_namespace_that_nobody_asked_for_is_marked_and_explained() -> None:

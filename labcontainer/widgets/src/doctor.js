@@ -44,13 +44,22 @@ function details(finding, opened, act) {
   return h("details", { open: opened === finding.id, "data-fold": finding.id },
     h("summary", { "data-key": finding.id, onclick: () => opened === finding.id || act({ verb: "open", id: finding.id }) },
       h("span", {}, chip(tone, sign, finding.word)), h("strong", {}, finding.title), h("span.lab-lessons", {}, finding.needed_by)),
-    h("div.lab-more", {}, h("p", {}, finding.why), h("p.lab-lessons", {}, finding.needed_by && `Needed by ${finding.needed_by}.`), finding.remedy ? remedy(finding.remedy) : null));
+    h("div.lab-more", {}, h("p", {}, finding.why), h("p.lab-lessons", {}, finding.needed_by && `Needed by ${finding.needed_by}.`), 
+      finding.command ? remedy(finding.command) : null, finding.advice ? h("p.lab-advice", {}, finding.command ? "… " : h("b", {}, "To mend it: "), finding.advice) : null));
 }
 
 function remedy(command) {
+  const code = h("code", {}, command);
+  // A page that is not from this machine may not write to the clipboard: then the command is selected, for Ctrl-C.
   const copy = async (event) => {
-    await navigator.clipboard.writeText(command);
-    event.target.textContent = "Copied";
+    const said = event.target;
+    try {
+      await navigator.clipboard.writeText(command);
+      said.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      said.textContent = "Selected";
+    }
   };
-  return h("div.lab-remedy", {}, h("code", {}, command), h("button.lab-button", { onclick: copy, "aria-label": "Copy the command" }, "Copy"));
+  return h("div.lab-remedy", {}, code, h("button.lab-button", { onclick: copy, "aria-label": "Copy the command" }, "Copy"));
 }

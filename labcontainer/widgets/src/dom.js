@@ -33,6 +33,11 @@ export function chip(tone, sign, word, title) {
     sign && h("span.lab-sign", { "aria-hidden": "true" }, sign), h("span", {}, word));
 }
 
+/** A call as in C: a line of it is broken after a flag or an argument, not inside a name. */
+export function breakable(text) {
+  return text.split(/(?<=[|,/])/).flatMap((part) => [part, h("wbr")]);
+}
+
 /** Draw now, and whenever one of the model's `names` changes; answers how to stop. */
 export function follow(model, draw, names = []) {
   const events = ["shown", "answered", ...names].map((name) => `change:${name}`);
@@ -46,14 +51,18 @@ export function waiting(root) {
   root.firstElementChild?.classList.add("lab-busy");
 }
 
-/** Put `next` in place of what `root` holds; keyboard focus (`data-key`), scrolling and unfolded details stay as they were. */
+/** Put `next` in place of what `root` holds; keyboard focus (`data-key`), scrolling and unfolded details stay as they were.
+    What is marked `data-say` is read out: screen readers hear a change only in an element that was there before. */
 export function redraw(root, next) {
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   const key = focused?.dataset?.key;
   const caret = focused && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null;
   const scrolled = new Map([...root.querySelectorAll("[data-scroll]")].map((e) => [e.dataset.scroll, [e.scrollLeft, e.scrollTop]]));
   const unfolded = new Set([...root.querySelectorAll("details[open][data-fold]")].map((e) => e.dataset.fold));
-  root.replaceChildren(next);
+  if (!root.children.length) root.append(h("div"), h("div.lab-said", { role: "status" }));
+  root.firstElementChild.replaceWith(next);
+  const say = [...root.querySelectorAll("[data-say]")].map((e) => e.textContent).join(" ");
+  if (root.lastElementChild.textContent !== say) root.lastElementChild.textContent = say;
   for (const element of root.querySelectorAll("details[data-fold]")) element.open ||= unfolded.has(element.dataset.fold);
   for (const element of root.querySelectorAll("[data-scroll]")) {
     const [left, top] = scrolled.get(element.dataset.scroll) ?? [0, 0];

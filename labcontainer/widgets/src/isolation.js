@@ -1,6 +1,6 @@
 // The isolation matrix: eight switches on the left, what the child sees beside the host's view on the right.
 
-import { card, chip, follow, h, problem, redraw, waiting } from "./dom.js";
+import { breakable, card, chip, follow, h, problem, redraw, waiting } from "./dom.js";
 
 const SHORT = 5;
 
@@ -17,21 +17,25 @@ export default {
 function matrix(shown, act) {
   return card("isolation", "Isolation matrix", "Which namespaces shall the child have of its own?",
     problem(shown.error),
-    h("div.lab-panes", {}, switches(shown, act), sights(shown)));
+    h("div.lab-panes", {}, switches(shown, act), sights(shown), calls(shown)));
 }
 
 function switches(shown, act) {
   const all = (on) => act({ verb: "set", namespaces: Object.fromEntries(shown.switches.map(({ name }) => [name, on])) });
-  return h("div", {},
+  return h("div.lab-choose", {},
     h("h3.lab-section", {}, "Namespaces"),
     h("ul.lab-switches", {}, shown.switches.map((each) => oneSwitch(each, act))),
     freshProc(shown, act),
     h("div.lab-row-of-buttons", {},
       h("button.lab-button.lab-primary", { "data-key": "run", onclick: () => act({ verb: "run" }) }, "Make a new child"),
       h("button.lab-button", { "data-key": "all", onclick: () => all(true) }, "All"),
-      h("button.lab-button", { "data-key": "none", onclick: () => all(false) }, "None")),
-    shown.calls.length ? h("div.lab-calls", {}, h("h3.lab-section", {}, "The system calls that made it"),
-      h("ol", {}, shown.calls.map((call) => h("li", {}, h("code", {}, call))))) : null);
+      h("button.lab-button", { "data-key": "none", onclick: () => all(false) }, "None")));
+}
+
+function calls(shown) {
+  if (!shown.calls.length) return null;
+  return h("div.lab-calls", {}, h("h3.lab-section", {}, "The system calls that made it"),
+    h("ol", {}, shown.calls.map((call) => h("li", {}, h("code", {}, breakable(call))))));
 }
 
 function oneSwitch(each, act) {
@@ -60,9 +64,9 @@ function freshProc(shown, act) {
 }
 
 function sights(shown) {
-  if (!shown.rows.length) return h("div", {}, h("p.lab-subtitle", {}, "No child has looked around yet."));
-  return h("div", {},
-    h("p.lab-headline", { role: "status" }, shown.headline),
+  if (!shown.rows.length) return h("div.lab-seen", {}, h("p.lab-subtitle", {}, "No child has looked around yet."));
+  return h("div.lab-seen", {},
+    h("p.lab-headline", { "data-say": true }, shown.headline),
     h("table.lab-sights", {},
       h("colgroup", {}, h("col.lab-aspect"), h("col"), h("col")),
       h("thead", {}, h("tr", {}, h("th", {}), h("th.lab-section", { scope: "col" }, "From the host"), h("th.lab-section", { scope: "col" }, "From inside"))),

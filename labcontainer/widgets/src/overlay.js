@@ -62,9 +62,9 @@ function form({ draft, choose, send }) {
       Object.entries(VERBS).map(([name, { label }]) => h("button.lab-button", {
         type: "button", "aria-pressed": String(name === draft.verb), "data-key": `verb ${name}`, onclick: () => choose({ verb: name }),
       }, label))),
-    h("div.lab-fields", {},
+    h(`div.lab-fields${verb.field ? "" : ".lab-single"}`, {},
       h("label", {}, "Path", h("input.lab-field", { type: "text", value: draft.path, "data-key": "path", spellcheck: "false", oninput: type("path") })),
-      h("label", { hidden: !verb.field }, verb.field || "–",
+      verb.field && h("label", {}, verb.field,
         h("input.lab-field", { type: "text", value: draft.argument, "data-key": "argument", spellcheck: "false", oninput: type("argument") })),
       h("button.lab-button.lab-primary", { type: "submit", "data-key": "do" }, verb.label),
       h("button.lab-button", { type: "button", "data-key": "reset", onclick: () => send({ verb: "reset" }) }, "Start over")),
@@ -78,7 +78,7 @@ function twin({ verb, path, argument }) {
 
 function story(shown) {
   if (!shown.command || shown.error) return null;
-  return h("div.lab-story", { role: "status" }, h("strong", {}, shown.command), h("ul", {}, shown.story.map((sentence) => h("li", {}, sentence))));
+  return h("div.lab-story", { "data-say": true }, h("strong", {}, shown.command), h("ul", {}, shown.story.map((sentence) => h("li", {}, sentence))));
 }
 
 function grid(shown, bench) {

@@ -126,7 +126,7 @@ function bands(shown, lane, where, percent) {
 }
 
 function axis(shown, by, zoom, percent) {
-  const count = Math.min(8 * zoom, 80);
+  const count = Math.min(6 * zoom, 80);
   const where = places(shown, by);
   const ticks = [];
   // A label at a call's beginning, as soon as the last label has had its room.
@@ -160,9 +160,9 @@ function brief(call) {
 function details(call, source) {
   if (!call) return h("p.lab-subtitle", {}, "Open a call: click it, or press Tab and use the arrow keys.");
   const row = (name, text, refused) => h("tr", {}, h("th", { scope: "row" }, name), h(`td${refused ? ".lab-refused" : ""}`, {}, text));
-  return h("article.lab-open", { "aria-live": "polite" },
-    h("h3.lab-call", {}, `${call.call}()`),
-    h("p.lab-why", {}, call.why),
+  return h("article.lab-open", {},
+    h("h3.lab-call", { "data-say": true }, `${call.call}()`),
+    h("p.lab-why", { "data-say": true }, call.why),
     h("table.lab-args", {}, h("tbody", {}, call.arguments.map(([name, text]) => row(name, text)),
       row("result", call.failed ? `✕ ${call.result}` : call.result, call.failed), row("took", length(call.duration_usec)),
       row("made by", `${call.role}, pid ${call.pid}`), call.step ? row("step", call.step) : null)),
@@ -171,12 +171,13 @@ function details(call, source) {
 
 function lines({ first, line, lines: all, error }) {
   if (error || !all) return error ? h("p.lab-subtitle", {}, error) : null;
-  return h("pre.lab-source", { tabindex: "0", "aria-label": "Source" }, all.map((text, index) => {
+  return h("pre.lab-source", { tabindex: "0", "data-scroll": "source", "aria-label": "Source" }, all.map((text, index) => {
     const here = first + index === line;
     return h(`div${here ? ".lab-here" : ""}`, { "aria-current": here ? "true" : undefined }, h("i", {}, `${here ? "▸ " : ""}${first + index}`), text || " ");
   }));
 }
 
 function length(usec) {
+  if (usec >= 1e6) return `${(usec / 1e6).toFixed(2)} s`;
   return usec >= 1000 ? `${(usec / 1000).toFixed(2)} ms` : `${Math.round(usec)} µs`;
 }
