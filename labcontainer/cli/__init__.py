@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 
 # verb → (module, function); `lab --help` needs the one line without importing the module.
 _COMMANDS = {
+    "attach": ("inside", "attach", "Show what a running container writes, and pass stdin on."),
+    "create": ("run", "create", "Make a container from an image, to be started later."),
     "doctor": ("doctor", "doctor", "Try what this machine can do, and say what mends the rest."),
     "events": ("events", "events", "Show what happens to containers, as it happens."),
+    "exec": ("inside", "execute", "Run one more command in a running container."),
     "explain": ("explain", "explain", "Show what a run would do, before it is done."),
     "images": ("images", "images", "List images."),
     "inspect": ("containers", "inspect", "Show all that is known of a container, as JSON."),
-    "kill": ("containers", "kill", "Send a signal to a container."),
+    "kill": ("life", "kill", "Send a signal to a container."),
     "logs": ("containers", "logs", "Print what a container has written."),
+    "pause": ("life", "pause", "Stop every process of a container where it stands."),
     "ps": ("ps", "ps", "List containers."),
-    "rm": ("containers", "rm", "Remove containers."),
+    "restart": ("life", "restart", "Stop a container, and start it again."),
+    "rm": ("life", "rm", "Remove containers."),
     "run": ("run", "run", "Create a container from an image and run a command in it."),
-    "start": ("containers", "start", "Start a created container."),
-    "stop": ("containers", "stop", "Stop containers: SIGTERM, then SIGKILL."),
-    "wait": ("containers", "wait", "Wait for containers to end and print their exit codes."),
+    "start": ("life", "start", "Start a created container."),
+    "stop": ("life", "stop", "Stop containers: SIGTERM, then SIGKILL."),
+    "unpause": ("life", "unpause", "Let a paused container go on."),
+    "wait": ("life", "wait", "Wait for containers to end and print their exit codes."),
 }
 
 

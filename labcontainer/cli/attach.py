@@ -9,40 +9,95 @@ import signal
 import sys
 import termios
 import tty as terminal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-from labcontainer.engine import Container
+import click
+
+from labcontainer.cli.keys import DetachKeys
 from labcontainer.errors import LabError
 from labcontainer.runtime.channel import CHUNK_BYTES
 from labcontainer.runtime.client import Connection
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+Kill = Callable[[int], object]
 
 
-def attached(container: Container, connection: Connection, *, interactive: bool, tty: bool) -> int:
-    """Start the container and stay with it until it has ended; returns its exit code."""
+def attached(
+    connection: Connection,
+    *,
+    interactive: bool,
+    tty: bool,
+    kill: Kill | None,
+    start: bool = False,
+    detach_keys: str = "",
+) -> int:
+    """Stay with a process until it has ended, or the keys are pressed; returns its exit code, 0 when detached.
+
+    `kill` gets the signals that come to us; None leaves them their usual effect. `start` has its command begin first.
+    """
+    keys = DetachKeys(detach_keys if tty else "")
     # Without -i nobody would read a ctrl-C: then our terminal goes on to make a SIGINT of it, which we pass on.
-    with _signals(container), _sized(connection, wanted=tty), _raw(interactive and tty and sys.stdin.isatty()):
-        connection.start()
-        return _pump(connection, interactive=interactive)
+    with _signals(kill), _sized(connection, wanted=tty), _raw(interactive and tty and sys.stdin.isatty()):
+        if start:
+            connection.start()
+        return _Pump(connection, keys if tty else None, interactive=interactive).run()
 
 
-def _pump(connection: Connection, *, interactive: bool) -> int:
-    wanted: list[Connection | int] = [connection, sys.stdin.fileno()] if interactive else [connection]
-    while True:
-        ready, _, _ = select.select(wanted, [], [])
-        if connection in ready:
-            message = connection.receive()
-            if message.stream is not None:
-                _write(message.stream, message.data)
-            elif message.kind == "exited":
-                return int(message.body["exit_code"])
-        elif ready:
-            data = os.read(sys.stdin.fileno(), CHUNK_BYTES)
-            connection.feed(data)
-            if not data:
-                wanted = [connection]
+class _Pump:
+    """Bytes both ways. Neither way waits for the other: `cat` of a large file would else stand still for ever."""
+
+    def __init__(self, connection: Connection, keys: DetachKeys | None, *, interactive: bool) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._stdin: int | None = sys.stdin.fileno() if interactive else None
+        self._untaken: bytes | None = None
+
+    def run(self) -> int:
+        while True:
+            wanted: list[Connection | int] = [self._connection]
+            if self._stdin is not None and self._untaken is None:
+                wanted.append(self._stdin)
+            waiting = [] if self._untaken is None else [self._connection]
+            ready, writable, _ = select.select(wanted, waiting, [])
+            if self._connection in ready:
+                code = self._hear()
+                if code is not None:
+                    return code
+            if self._untaken is not None:
+                if writable:
+                    self._offer(self._untaken)
+            elif self._stdin in ready and self._type():
+                return 0
+
+    def _hear(self) -> int | None:
+        message = self._connection.receive()
+        if message.stream is not None:
+            _write(message.stream, message.data)
+        elif message.kind == "exited" and not message.body.get("again"):
+            return int(message.body["exit_code"])
+        return None
+
+    def _type(self) -> bool:
+        """Pass on what was typed; whether the detach keys were among it."""
+        assert self._stdin is not None
+        try:
+            data = os.read(self._stdin, CHUNK_BYTES)
+        except OSError:
+            data = b""  # EIO: the terminal has gone
+        if not data:
+            self._stdin = None
+            self._offer(b"")
+            return False
+        detached = False
+        if self._keys is not None:
+            data, detached = self._keys.take(data)
+        if data:
+            self._offer(data)
+        return detached
+
+    def _offer(self, data: bytes) -> None:
+        self._untaken = None if self._connection.offer(data) else data
 
 
 def _write(stream: int, data: bytes) -> None:
@@ -70,12 +125,15 @@ def _sized(connection: Connection, *, wanted: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(container: Container) -> Iterator[None]:
+def _signals(kill: Kill | None) -> Iterator[None]:
     """What would end us goes to the container's PID 1 instead, as docker's --sig-proxy does."""
+    if kill is None:
+        yield
+        return
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(LabError):
-            container.kill(number)
+            kill(number)
 
     before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
     try:
@@ -97,3 +155,9 @@ def _raw(wanted: bool) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def check_terminal(*, tty: bool, interactive: bool) -> None:
+    """Raises: click.UsageError where a terminal is asked for, and stdin is none."""
+    if tty and interactive and not sys.stdin.isatty():
+        raise click.UsageError("-t with -i needs a terminal, and stdin is none; leave -t out")

@@ -77,12 +77,12 @@ def send(connection: socket.socket, kind: str, *, fds: Sequence[int] = (), **fie
         connection.send(data)
 
 
-def send_data(connection: socket.socket, stream: int, data: bytes) -> None:
+def send_data(connection: socket.socket, stream: int, data: bytes, *, flags: int = 0) -> None:
     """Send at most CHUNK_BYTES of one stream.
 
-    Raises: OSError (EPIPE; EAGAIN on a socket that does not block).
+    Raises: OSError (EPIPE; EAGAIN on a socket that does not block, or with MSG_DONTWAIT).
     """
-    connection.send(bytes([stream]) + data)
+    connection.send(bytes([stream]) + data, flags)
 
 
 def receive(connection: socket.socket) -> Message | None:

@@ -100,6 +100,16 @@ class Connection:
         with contextlib.suppress(BrokenPipeError):
             channel.send_data(self._socket, channel.STDIN, data)
 
+    def offer(self, data: bytes) -> bool:
+        """As `feed`, without waiting: False where the container has not yet taken what came before."""
+        try:
+            channel.send_data(self._socket, channel.STDIN, data, flags=socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            pass
+        return True
+
     def pump(self, output: Callable[[int, bytes], object]) -> Exit:
         """Hand every piece of output to `output(stream, data)` until the container has ended and is cleared up."""
         while True:

@@ -26,6 +26,7 @@ from labcontainer.runtime.log import Log
 from labcontainer.runtime.streams import Streams
 
 _MOST_PENDING_BYTES = 1 << 20
+_MOST_STDIN_BYTES = 1 << 18
 _FAREWELL_S = 10  # how long, at the end, a client may take to read what is left for it
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -38,6 +39,7 @@ class Client:
         self.attached = False
         self.pending: deque[bytes] = deque()
         self.pending_bytes = 0
+        self.waits = False  # it has sent more stdin than the process takes: it is not read until that is gone
         connection.setblocking(False)
 
 
@@ -62,6 +64,7 @@ class Relay:
         self._handle = handle
         self._gone = gone
         self._to_stdin: deque[bytes] = deque()
+        self._to_stdin_bytes = 0
         self._stdin_ends = False
         self._reading: set[int] = set()
 
@@ -92,7 +95,7 @@ class Relay:
         """Serve one more client."""
         client = Client(connection)
         self.clients.append(client)
-        self._selector.register(connection, _READ, lambda: self._spoke(client))
+        self._watch_client(client)
         return client
 
     def tell(self, kind: str, **fields: Any) -> None:
@@ -119,7 +122,7 @@ class Relay:
     def attach_streams(self, found: Streams) -> None:
         """Begin to read a process's output, and to write its input."""
         self.streams = found
-        self._to_stdin.clear()
+        self._forget_stdin()
         self._stdin_ends = False
         self._read_on()
 
@@ -158,7 +161,7 @@ class Relay:
         writing = fd == self.streams.stdin and bool(self._to_stdin)
         self._register(fd, _READ | (_WRITE if writing else 0), lambda: self._ready(fd, name))
 
-    def _register(self, fd: int, events: int, act: Callable[[], None]) -> None:
+    def _register(self, fd: int | socket.socket, events: int, act: Callable[[], None]) -> None:
         try:
             self._selector.modify(fd, events, act)
         except KeyError:
@@ -201,6 +204,7 @@ class Relay:
             return
         if data:
             self._to_stdin.append(data)
+            self._to_stdin_bytes += len(data)
         else:
             self._stdin_ends = True
         self._feed()
@@ -213,15 +217,28 @@ class Relay:
             while self._to_stdin:
                 piece = self._to_stdin[0]
                 written = os.write(fd, piece)
+                self._to_stdin_bytes -= written
                 self._to_stdin.popleft()
                 if written < len(piece):
                     self._to_stdin.appendleft(piece[written:])
         except BlockingIOError:
             pass
         except OSError:
-            self._to_stdin.clear()  # the process has closed its stdin: what comes now goes nowhere, as in a pipe
+            self._forget_stdin()  # the process has closed its stdin: what comes now goes nowhere, as in a pipe
             self._stdin_ends = True
+        if self._to_stdin_bytes < _MOST_STDIN_BYTES:
+            self._let_clients_speak()
         self._wait_for_stdin(fd)
+
+    def _forget_stdin(self) -> None:
+        self._to_stdin.clear()
+        self._to_stdin_bytes = 0
+
+    def _let_clients_speak(self) -> None:
+        for client in self.clients:
+            if client.waits:
+                client.waits = False
+                self._watch_client(client)
 
     def _wait_for_stdin(self, fd: int) -> None:
         if fd == self.streams.stdout:
@@ -251,6 +268,8 @@ class Relay:
         elif message.stream == channel.STDIN:
             if message.data or self.close_stdin_with_client:
                 self.feed(message.data)
+                client.waits = self._to_stdin_bytes >= _MOST_STDIN_BYTES
+                self._watch_client(client)
         elif message.kind == "attach":
             client.attached = True
         elif message.kind == "resize":
@@ -278,18 +297,27 @@ class Relay:
         except OSError:
             self._forget(client)
             return
-        if client.pending:
-            self._selector.modify(client.connection, _READ | _WRITE, lambda: self._both(client))
-            if client.pending_bytes > _MOST_PENDING_BYTES:
-                for _, fd in self._outputs():
-                    self._pause(fd)
-        elif self._selector.get_key(client.connection).events & _WRITE:
-            self._selector.modify(client.connection, _READ, lambda: self._spoke(client))
+        self._watch_client(client)
+        if client.pending_bytes > _MOST_PENDING_BYTES:
+            for _, fd in self._outputs():
+                self._pause(fd)
+        elif not client.pending:
             self._read_on()
 
+    def _watch_client(self, client: Client) -> None:
+        if client not in self.clients:
+            return
+        events = (0 if client.waits else _READ) | (_WRITE if client.pending else 0)
+        if events:
+            self._register(client.connection, events, lambda: self._both(client))
+        else:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(client.connection)
+
     def _both(self, client: Client) -> None:
-        self._flush(client)
-        if client in self.clients:
+        if client.pending:
+            self._flush(client)
+        if client in self.clients and not client.waits:
             self._spoke(client)
 
     def _forget(self, client: Client) -> None:

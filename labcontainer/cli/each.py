@@ -1,0 +1,28 @@
+"""One verb for many names, as docker does it: an error with one is said, and the others have their turn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+import click
+
+from labcontainer.cli import Session
+from labcontainer.engine import Container
+from labcontainer.errors import LabError
+
+
+def each(session: Session, names: Iterable[str], act: Callable[[Container], object]) -> None:
+    """Do `act` with the container of each name and print the name, or what `act` returns; exits 1 after any error."""
+    failed = False
+    engine = session.engine()
+    for name in names:
+        try:
+            said = act(engine.containers.get(name))
+        except LabError as error:
+            click.echo(f"lab: {error}", err=True)
+            failed = True
+        else:
+            click.echo(name if said is None else said)
+    if failed:
+        sys.exit(1)
