@@ -113,7 +113,7 @@ def _sized(connection: Connection, *, wanted: bool) -> Iterator[None]:
         size = os.get_terminal_size(sys.stdin.fileno())
         connection.resize(size.lines, size.columns)
 
-    if not wanted:
+    if not wanted or not sys.stdin.isatty():
         yield
         return
     resize()

@@ -81,7 +81,7 @@ def test_explain_does_nothing(lab: Lab) -> None:
         (("run", "-w", "relative", "lab/base", "true"), 125),
         (("run", "--network", "no-such", "lab/base", "true"), 125),
         (("run", "-v", "/no-such:/x", "lab/base", "true"), 125),
-        (("run", "-t", "lab/base", "true"), 125),
+        (("run", "-it", "lab/base", "true"), 125),
         (("run",), 125),
         (("run", "--no-such-flag", "lab/base", "true"), 125),
         (("run", "--rm", "lab/base", "no-such-command"), 127),
