@@ -30,7 +30,7 @@ _COMMANDS = {
     "images": ("images", "images", "List images."),
     "inspect": ("containers", "inspect", "Show all that is known of a container, as JSON."),
     "kill": ("life", "kill", "Send a signal to a container."),
-    "logs": ("containers", "logs", "Print what a container has written."),
+    "logs": ("logs", "logs", "Print what a container has written."),
     "pause": ("life", "pause", "Stop every process of a container where it stands."),
     "ps": ("ps", "ps", "List containers."),
     "restart": ("life", "restart", "Stop a container, and start it again."),

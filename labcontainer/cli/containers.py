@@ -1,25 +1,14 @@
-"""The verbs that take containers by name or id: logs, inspect."""
+"""``lab inspect``."""
 
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
 from labcontainer.cli import Session
 
 _names = click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
-
-
-@click.command()
-@click.argument("name", metavar="CONTAINER")
-@click.pass_obj
-def logs(session: Session, name: str) -> None:
-    """Print what a container has written, stdout and stderr apart."""
-    container = session.engine().containers.get(name)
-    sys.stdout.buffer.write(container.logs(stderr=False))
-    sys.stderr.buffer.write(container.logs(stdout=False))
 
 
 @click.command()

@@ -33,6 +33,8 @@ _FLAGS = (
     click.option("--privileged", "privileged", is_flag=True, help="All capabilities, no filter, no masks."),
     click.option("--security-opt", "security_opt", multiple=True, metavar="no-new-privileges|seccomp=unconfined"),
     click.option("-v", "--volume", "volumes", multiple=True, metavar="/HOST:/INSIDE[:ro]", help="Bind a host path."),
+    click.option("--log-driver", "log_driver", metavar="json-file|none", help="Where the output is kept."),
+    click.option("--log-opt", "log_opts", multiple=True, metavar="NAME=VALUE", help="max-size=10m, max-file=3."),
     click.option("-l", "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Set metadata."),
     click.option("--label-file", "label_files", multiple=True, type=_FILE, help="Set the metadata of a file."),
     click.option("--init", "init", is_flag=True, help="A PID 1 that waits for orphans and passes signals on."),
@@ -73,6 +75,9 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
     check = _health_check(chosen)
     if check is not None:
         chosen["healthcheck"] = check
+    driver, opts = chosen.pop("log_driver", None), chosen.pop("log_opts", ())
+    if driver or opts:
+        chosen["log_config"] = {"Type": driver, "Config": dict(text.partition("=")[::2] for text in opts)}
     for text in chosen.pop("security_opt", ()):
         if text in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"):
             chosen["no_new_privileges"] = True

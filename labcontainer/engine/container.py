@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcontainer.engine import execution, record
+from labcontainer.engine import execution, logs, record
 from labcontainer.engine import signals as signal_names
 from labcontainer.engine.execution import ExecResult
 from labcontainer.engine.options import Command
 from labcontainer.engine.record import Record
+from labcontainer.engine.when import When
 from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
@@ -266,10 +267,28 @@ class Container:
         self._event(f"exec_start: {' '.join(request.process['args'])}", execID=request.id)
         return connection
 
-    def logs(self, *, stdout: bool = True, stderr: bool = True) -> bytes:
-        """What it has written so far."""
-        wanted = {name for name, on in (("stdout", stdout), ("stderr", stderr)) if on}
-        return b"".join(each.data for each in log.read(self._directory / "log.json") if each.stream in wanted)
+    def logs(
+        self,
+        stdout: bool = True,
+        stderr: bool = True,
+        stream: bool = False,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: When = None,
+        follow: bool | None = None,
+        until: When = None,
+    ) -> Any:
+        """What it has written: bytes, or with `stream` a `Stream` of lines, as in docker-py.
+
+        `follow`, which is `stream` where it is not given, goes on until the container has ended. `tail` counts lines.
+        Times are datetimes, seconds since 1970, or docker's texts: ``10m``, ``2026-01-31T12:00``.
+
+        Raises: UsageError, NotFound (it was made without a log).
+        """
+        wanted = logs.selection(stdout=stdout, stderr=stderr, tail=tail, since=since, until=until)
+        found = logs.records(self._directory, wanted, follow=stream if follow is None else follow)
+        pieces = found.map(lambda records: (data for _, data in logs.pieces(records, timestamps=timestamps)))
+        return pieces if stream else b"".join(pieces)
 
     def _end(self, signal: int | str, timeout: float | None, *, keep: bool = False) -> None:
         self._halt(keep=keep)

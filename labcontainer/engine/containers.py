@@ -78,7 +78,7 @@ class Containers:
         volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove, no_new_privileges,
         seccomp (False switches the filter off), init (a PID 1 that waits for orphans),
         restart_policy ({"Name": "on-failure", "MaximumRetryCount": 3}), healthcheck ({"test": […], "interval": ns …}),
-        stop_signal, stop_timeout (seconds).
+        stop_signal, stop_timeout (seconds), log_config ({"Type": "json-file", "Config": {"max-size": "10m"}}).
 
         Raises: NotFound (image), UsageError, HostError, Conflict (name).
         """
@@ -189,6 +189,7 @@ class Containers:
             interactive=chosen.stdin_open,
             stdin_once=chosen.stdin_once,
             init=chosen.init,
+            log=chosen.log,
             restart=chosen.restart,
             health=chosen.health,
         )
@@ -242,6 +243,7 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
         volumes=options.volumes(given.pop("volumes", None)),
         name=options.name(given.pop("name", None)),
         labels=given.pop("labels", None) or {},
+        log=options.log_config(given.pop("log_config", None)),
         restart=options.restart(given.pop("restart_policy", None)),
         health=options.health(given.pop("healthcheck", None)),
         stop_signal=options.stop_signal(given.pop("stop_signal", None)),

@@ -30,19 +30,14 @@ def stream(root: Path, since: When, until: When, given: filtering.Given, *, deco
     since_ns = nanoseconds("since", since, now) if since is not None else 0 if until is not None else now
     until_ns = None if until is None else nanoseconds("until", until, now)
     changes = Changes(root)
-    found = _fitting(events.follow(root, changes, since_ns=since_ns, until_ns=until_ns), wanted)
-    return Stream(found if decode else _encoded(found), changes)
+    found = Stream(events.follow(root, changes, since_ns=since_ns, until_ns=until_ns), changes)
+    fitting = found.map(lambda each: (event for event in each if fits(event, wanted)))
+    return fitting if decode else fitting.map(_encoded)
 
 
 def _encoded(found: Iterable[dict[str, Any]]) -> Generator[bytes, None, None]:
     for event in found:
         yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
-
-
-def _fitting(found: Generator[dict[str, Any], None, None], wanted: Filters) -> Generator[dict[str, Any], None, None]:
-    for event in found:
-        if fits(event, wanted):
-            yield event
 
 
 def fits(event: dict[str, Any], wanted: Filters) -> bool:

@@ -12,6 +12,7 @@ from labcontainer.engine import signals
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
 from labcontainer.kernel.cgroup.check import MOST_PIDS
+from labcontainer.runtime.log import Rotation
 from labcontainer.runtime.request import Health, Restart
 
 Command = str | Sequence[str] | None
@@ -64,6 +65,7 @@ class Options:
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     init: bool = False
+    log: Mapping[str, str] | None = field(default_factory=dict)
     restart: Restart = Restart()
     health: Health | None = None
     stop_signal: str | None = None
@@ -229,6 +231,20 @@ def stop_signal(given: str | int | None) -> str | None:
         return None
     signals.number(given)
     return str(given)
+
+
+def log_config(given: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    """docker-py's ``{"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}`` as the log's options; None
+    for the driver ``none``. Raises: UsageError."""
+    chosen = {name.lower(): value for name, value in (given or {}).items()}
+    driver = chosen.get("type") or "json-file"
+    config = {name: str(value) for name, value in (chosen.get("config") or {}).items()}
+    if driver == "none":
+        return None
+    if driver != "json-file":
+        raise UsageError("log driver", driver, "choose json-file or none")
+    Rotation.of(config)
+    return config
 
 
 def _check_volume(volume: Volume) -> None:

@@ -4,12 +4,13 @@ CancellableStream."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
 from labcontainer.runtime.changes import Changes
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Stream(Iterator[T], Generic[T]):
@@ -27,6 +28,10 @@ class Stream(Iterator[T], Generic[T]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def map(self, function: Callable[[Iterator[T]], Generator[U, None, None]]) -> Stream[U]:
+        """A stream of what `function` makes of these items."""
+        return Stream(function(self._items), self._changes)
 
     def close(self) -> None:
         """End it: whoever waits for the next item gets StopIteration."""

@@ -12,12 +12,15 @@ import contextlib
 import errno
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from pathlib import Path
+
+from labcontainer.errors import UsageError
 
 NAME = "log.json"
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -34,6 +37,20 @@ class Rotation:
 
     max_size_bytes: int | None = 10_000_000
     max_files: int = 3
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Rotation:
+        """What docker's ``max-size`` (10m, -1 for no end) and ``max-file`` ask for. Raises: UsageError."""
+        if unknown := sorted(options.keys() - {"max-size", "max-file"}):
+            raise UsageError("log option", unknown[0], "json-file has max-size and max-file")
+        chosen = cls()
+        if (size := options.get("max-size")) is not None:
+            chosen = replace(chosen, max_size_bytes=None if size == "-1" else _size(size))
+        if (files := options.get("max-file")) is not None:
+            if not re.fullmatch(r"0*[1-9]\d{0,3}", str(files)):
+                raise UsageError("max-file", files, "give a number of files, 1 at least")
+            chosen = replace(chosen, max_files=int(files))
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +143,12 @@ class Log:
         self._open()
 
 
-def read(path: Path) -> Iterator[Record]:
-    """The records of one file, the oldest first; nothing where there is none."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        yield from filter(None, map(parse, file))
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", str(text).lower())
+    size = int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else 0
+    if size <= 0:
+        raise UsageError("max-size", text, "give bytes, or a number with k, m or g: 10m")
+    return size
 
 
 def rotated(path: Path, number: int) -> Path:

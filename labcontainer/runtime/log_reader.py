@@ -31,7 +31,7 @@ class Selection:
     until_ns: int | None = None
 
 
-def read(directory: Path, selection: Selection) -> Iterator[Record]:
+def read(directory: Path, selection: Selection) -> Generator[Record, None, None]:
     """What is in the log of the container in `directory`, the oldest first; nothing where no log is."""
     with Cursor(directory / log.NAME) as cursor:
         wanted = _filter(selection)

@@ -25,13 +25,13 @@ from labcontainer.errors import InitError, LabError, told
 from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.process import Child
 from labcontainer.oci.bundle import Bundle
-from labcontainer.runtime import channel, command, events, launch, restart, state, streams
+from labcontainer.runtime import channel, command, events, launch, log, restart, state, streams
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.clock import Clock
 from labcontainer.runtime.health import HealthCheck
 from labcontainer.runtime.launch import Launched, Order
 from labcontainer.runtime.life import Status
-from labcontainer.runtime.log import Log
+from labcontainer.runtime.log import Log, Rotation
 from labcontainer.runtime.relay import Client, Relay
 from labcontainer.runtime.remove import bury
 from labcontainer.runtime.request import Request
@@ -65,7 +65,7 @@ class Monitor:
             self.relay.farewell()
             return
         if self.request.log is not None:
-            self.relay.log = Log(self.directory / "log.json")
+            self.relay.log = Log(self.directory / log.NAME, Rotation.of(self.request.log))
         try:
             self._run_once(self._adopt if self.request.adopt else self._launch)
             while self._again():

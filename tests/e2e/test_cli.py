@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from labcontainer.engine import Engine
-
-
-class Lab(Protocol):
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]: ...
-
-
-@pytest.fixture
-def lab(engine: Engine) -> Iterator[Lab]:
-    places = {"LABCONTAINER_ROOT": str(engine.root), "LABCONTAINER_RUN": str(engine.run)}
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "labcontainer.cli", *words]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **places},
-            stdin=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-
-    yield call
-    for container in engine.containers.list(all=True):
-        container.remove(force=True)
+    from tests.e2e.conftest import Lab
 
 
 def test_run_prints_what_the_command_prints_and_exits_as_it_does(lab: Lab) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labcontainer.errors import UsageError
 from labcontainer.runtime import log, log_reader
 from labcontainer.runtime.changes import Changes
 from labcontainer.runtime.log import Log, Record, Rotation
@@ -217,3 +218,24 @@ def test_without_inotify_following_looks_now_and_then(tmp_path: Path) -> None:
 
 def test_a_time_is_written_to_the_nanosecond() -> None:
     assert log.timestamp(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, Rotation(10_000_000, 3)),
+        ({"max-size": "1k"}, Rotation(1000, 3)),
+        ({"max-size": "1.5MB", "max-file": "5"}, Rotation(1_500_000, 5)),
+        ({"max-size": "-1"}, Rotation(None, 3)),
+    ],
+)
+def test_dockers_options_say_when_a_log_is_put_away(options: dict[str, str], expected: Rotation) -> None:
+    assert Rotation.of(options) == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"max-size": "0"}, {"max-size": "x"}, {"max-file": "0"}, {"max-file": "x"}, {"tag": ""}]
+)
+def test_other_options_are_refused(options: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        Rotation.of(options)
