@@ -134,7 +134,10 @@ class Monitor:
         child, init_channel = self.made.child, self.made.channel
         assert child is not None
         assert init_channel is not None
-        self._save(replace(self.state, status=Status.CREATED, init=ProcessId.of(child.pid), cgroup=self.request.cgroup))
+        init = ProcessId.of(child.pid)
+        freezer = str(self.made.cgroup.freezer or "") if self.made.cgroup else ""
+        cgroup_name = self.request.cgroup
+        self._save(replace(self.state, status=Status.CREATED, init=init, cgroup=cgroup_name, freezer=freezer))
         self.selector.register(init_channel, selectors.EVENT_READ, self._init_spoke)
         self.relay.tell("created", pid=child.pid)
         if self.started:

@@ -9,13 +9,14 @@ tells.
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labcontainer.errors import LabError, NotFound, SpecError
+from labcontainer.errors import NotFound, SpecError
 from labcontainer.kernel import cgroup, proc
 from labcontainer.runtime.life import Status
 
@@ -44,7 +45,8 @@ class State:
     """What is known of a container. Times are nanoseconds since 1970; None where it has not happened yet.
 
     `restarts` counts how often its policy has started it again. `halted`: somebody stopped it, so that no policy may
-    start it again. `health` is the last result of its health check, "" where it has none.
+    start it again. `freezer` is the file that
+    tells whether it is paused. `health` is the last result of its health check, "" where it has none.
     """
 
     id: str
@@ -58,6 +60,7 @@ class State:
     oom_killed: bool = False
     error: str = ""
     cgroup: str | None = None
+    freezer: str = ""
     restarts: int = 0
     halted: bool = False
     health: str = ""
@@ -97,14 +100,10 @@ class State:
         return replace(self, status=Status.STOPPED, exit_code=255, error=self.error or reason)
 
     def _frozen(self) -> bool:
-        if self.cgroup is None:
-            return False
-        try:
-            return cgroup.open(self.cgroup).frozen
-        except LabError:
-            return False  # the cgroup goes just now
+        return bool(self.freezer) and cgroup.stands_still(Path(self.freezer))
 
 
+@functools.cache
 def boot_id() -> str:
     """This boot of the machine, as /proc names it."""
     with open("/proc/sys/kernel/random/boot_id") as file:

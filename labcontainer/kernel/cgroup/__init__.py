@@ -20,7 +20,7 @@ version 2's. Lessons 08 and 09 teach it.
 """
 
 from labcontainer.kernel.cgroup.check import Machine, check, machine
-from labcontainer.kernel.cgroup.group import Cgroup, at, create, open  # noqa: A004  one says cgroup.open
+from labcontainer.kernel.cgroup.group import Cgroup, at, create, open, stands_still  # noqa: A004  one says cgroup.open
 from labcontainer.kernel.cgroup.host import Host, host
 from labcontainer.kernel.cgroup.limits import DeviceRule, HugepageLimit, IoLimit, IoWeight, Limits, RdmaLimit
 from labcontainer.kernel.cgroup.usage import DeviceIo, Events, Pressure, Usage
@@ -45,4 +45,5 @@ __all__ = [
     "host",
     "machine",
     "open",
+    "stands_still",
 ]

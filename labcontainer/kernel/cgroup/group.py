@@ -61,6 +61,10 @@ class Controllers(Protocol):
         """Whether every process is stopped."""
         ...
 
+    def freezer(self) -> Path | None:
+        """The file that tells so."""
+        ...
+
 
 class Cgroup:
     """A cgroup by its name (see `naming`); the limits are `controllers`', the processes' fate is here."""
@@ -170,6 +174,14 @@ class Cgroup:
         """Whether every process inside is stopped. Raises: KernelError. See: man 7 cgroups (freezer)"""
         return self._controllers.frozen()
 
+    @property
+    def freezer(self) -> Path | None:
+        """The file that tells whether it is frozen, for `stands_still`; None where there is no freezer.
+
+        See: man 7 cgroups (freezer)
+        """
+        return self._controllers.freezer()
+
     def kill(self) -> None:
         """Kill every process inside, forks that happen meanwhile too; an empty or missing cgroup is well.
 
@@ -222,6 +234,18 @@ class Cgroup:
         if not tree.until(lambda: self.frozen is wanted):
             state = "stand still" if wanted else "go on"
             raise KernelError(errno.ETIMEDOUT, f"freeze(cgroup={self.name!r})", f"not every process would {state}")
+
+
+def stands_still(freezer: Path) -> bool:
+    """Whether the cgroup of that `Cgroup.freezer` is frozen, for one read(2); False where it is gone.
+
+    See: man 7 cgroups (freezer)
+    """
+    try:
+        text = file.read(freezer)
+    except KernelError:
+        return False
+    return text == "FROZEN" or "frozen 1" in text.splitlines()
 
 
 def create(name: str) -> Cgroup:

@@ -66,6 +66,10 @@ class Controllers:
         """Whether every process is stopped. See: man 7 cgroups (freezer)"""
         return self._second.frozen()
 
+    def freezer(self) -> Path | None:
+        """The file that tells so. See: man 7 cgroups (freezer)"""
+        return self._second.freezer()
+
 
 def _joined(first: T, second: T) -> T:
     # What a version knows nothing of is None, 0 or empty there.

@@ -95,6 +95,10 @@ class Controllers:
         """Whether every process is stopped. See: man 7 cgroups (freezer)"""
         return "freezer" in self._joined and file.read(self._joined["freezer"] / "freezer.state") == "FROZEN"
 
+    def freezer(self) -> Path | None:
+        """The file that tells so, once something has been frozen. See: man 7 cgroups (freezer)"""
+        return self._places["freezer"] / "freezer.state" if "freezer" in self._places else None
+
     def _join(self, name: str) -> Path:
         place = self._joined.get(name)
         if place is None:

@@ -96,6 +96,10 @@ class Controllers:
         """Whether every process is stopped. See: man 7 cgroups (freezer)"""
         return v2_reading.is_frozen(self._place)
 
+    def freezer(self) -> Path | None:
+        """The file that tells so. See: man 7 cgroups (freezer)"""
+        return self._place / "cgroup.events"
+
     def _set_memory(self, limits: Limits) -> None:
         memory, swap = limits.memory_bytes, limits.memory_swap_bytes
         if swap is None and memory == -1:
