@@ -25,11 +25,12 @@ from labcontainer.errors import InitError, LabError, told
 from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.process import Child
 from labcontainer.oci.bundle import Bundle
+from labcontainer.oci.runtime_spec import Spec
 from labcontainer.runtime import channel, command, events, launch, log, restart, state, streams
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.clock import Clock
 from labcontainer.runtime.health import HealthCheck
-from labcontainer.runtime.launch import Launched, Order
+from labcontainer.runtime.launch import Launched, Order, Stdio
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.log import Log, Rotation
 from labcontainer.runtime.relay import Client, Relay
@@ -109,21 +110,9 @@ class Monitor:
         if not with_terminal:
             with trace.step("streams", "what the command prints comes to us through pipes"):
                 found, stdio = streams.fifos(self.directory, interactive=self.request.interactive)
-        rootless = spec.linux is not None and any(each.type == "user" for each in spec.linux.namespaces)
         self.made = Launched()
         try:
-            launch.launch(
-                Order(
-                    spec=spec,
-                    bundle=self.directory,
-                    snapshot=self.request.overlay(userxattr=rootless),
-                    cgroup=self.request.cgroup,
-                    stdio=stdio,
-                    cache=Path(self.request.cache) if self.request.cache else None,
-                    init=self.request.init,
-                ),
-                self.made,
-            )
+            launch.launch(self._order(spec, stdio), self.made)
         finally:
             for fd in stdio or ():
                 os.close(fd)
@@ -142,6 +131,18 @@ class Monitor:
         self.relay.tell("created", pid=child.pid)
         if self.started:
             self.made.start()
+
+    def _order(self, spec: Spec, stdio: Stdio | None) -> Order:
+        rootless = spec.linux is not None and any(each.type == "user" for each in spec.linux.namespaces)
+        return Order(
+            spec=spec,
+            bundle=self.directory,
+            snapshot=self.request.overlay(userxattr=rootless),
+            cgroup=self.request.cgroup,
+            stdio=stdio,
+            cache=Path(self.request.cache) if self.request.cache else None,
+            init=self.request.init,
+        )
 
     def _adopt(self) -> None:
         written = state.load(self.directory)
