@@ -132,6 +132,7 @@ class UsageError(LabError, ValueError):
     def __init__(self, parameter: str, value: object, reason: str) -> None:
         self.parameter = parameter
         self.value = value
+        self.reason = reason
         super().__init__(f"{parameter} cannot be {value!r}: {reason}")
 
 

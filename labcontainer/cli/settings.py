@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from labcontainer.cli import limits
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -23,9 +25,7 @@ _FLAGS = (
     click.option("-h", "--hostname", "hostname", help="Host name inside."),
     click.option("--name", "name", help="A name for the container."),
     click.option("--entrypoint", "entrypoint", help="Run this instead of the image's entrypoint."),
-    click.option("-m", "--memory", "mem_limit", metavar="SIZE", help="Most memory: 64m, 1g."),
-    click.option("--cpus", "cpus", type=float, metavar="N", help="Most CPUs: 0.5."),
-    click.option("--pids-limit", "pids_limit", type=int, metavar="N", help="Most processes and threads."),
+    *limits.FLAGS,
     click.option("--network", "network_mode", default="none", show_default=True, metavar="none|host"),
     click.option("--read-only", "read_only", is_flag=True, help="Mount the root read-only."),
     click.option("--cap-add", "cap_add", multiple=True, metavar="NAME", help="Add a capability (ALL: every one)."),
@@ -61,9 +61,7 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
     """click's parameters as keyword arguments of ``engine.containers.create``. Raises: click.UsageError."""
     # A 0 was typed by somebody: it must not be taken for a flag that was left out.
     chosen = {name: value for name, value in given.items() if value not in (None, ()) and value is not False}
-    cpus = chosen.pop("cpus", None)
-    if cpus is not None:
-        chosen["nano_cpus"] = cpus * 10**9
+    limits.rename(chosen)
     chosen["environment"] = [*variables(chosen.pop("env_files", ())), *chosen.get("environment", ())]
     labels = [*_lines(chosen.pop("label_files", ())), *chosen.pop("labels", ())]
     chosen["labels"] = dict(text.partition("=")[::2] for text in labels)

@@ -11,24 +11,19 @@ from labcontainer.engine.options import Options
 from labcontainer.errors import UsageError
 from labcontainer.image.image import Image
 from labcontainer.kernel import seccomp, userns
+from labcontainer.oci.resources import DeviceRule, Resources
 from labcontainer.oci.runtime_spec import (
     Capabilities,
-    Cpu,
-    DeviceRule,
     IdMapping,
     Linux,
-    Memory,
     Mount,
     Namespace,
-    Pids,
     Process,
-    Resources,
     Root,
     Spec,
 )
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CPU_PERIOD_USEC = 100_000
 # The oldest version that has all that is used here: a runtime refuses a bundle that is newer than itself.
 _OCI_VERSION = "1.0.2"
 _HARD = ("nosuid", "noexec", "nodev")
@@ -107,6 +102,7 @@ def _process(image: Image, options: Options, lowerdirs: Sequence[Path], id: str)
         cwd=options.working_dir or defaults.working_dir or "/",
         capabilities=Capabilities(bounding=names, effective=held, permitted=held, inheritable=(), ambient=()),
         no_new_privileges=options.no_new_privileges or os.geteuid() != 0,
+        oom_score_adj=options.constraints.oom_score_adj,
     )
 
 
@@ -157,15 +153,8 @@ def _mappings(kind: str) -> tuple[IdMapping, ...]:
 
 
 def _resources(options: Options) -> Resources:
-    quota = options.nano_cpus * _CPU_PERIOD_USEC // 10**9 if options.nano_cpus else None
-    return Resources(
-        memory=Memory(limit=options.mem_limit, swap=options.mem_limit and options.mem_limit * 2)
-        if options.mem_limit
-        else None,
-        cpu=Cpu(quota=quota, period=_CPU_PERIOD_USEC) if quota else None,
-        pids=Pids(limit=options.pids_limit) if options.pids_limit else None,
-        devices=(DeviceRule(allow=True, access="rwm"),) if options.privileged else _DEVICE_RULES,
-    )
+    every = (DeviceRule(allow=True, access="rwm"),)
+    return options.constraints.resources(every if options.privileged else _DEVICE_RULES)
 
 
 def _seccomp(options: Options) -> dict[str, object] | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import config, names, options, record
+from labcontainer.engine import config, limits, names, options, record
 from labcontainer.engine.container import Container
 from labcontainer.engine.mend import lock
 from labcontainer.engine.options import Command, Options
@@ -73,10 +73,10 @@ class Containers:
     def create(self, image: str, command: Command = None, **settings: Any) -> Container:
         """Make a container, all of it on disk; no process is started before `Container.start`.
 
-        Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, mem_limit ("64m" or bytes),
-        nano_cpus (1e-9 CPUs), pids_limit, network_mode ("none", "host"), read_only, cap_add, cap_drop, privileged,
-        volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove, no_new_privileges,
-        seccomp (False switches the filter off), init (a PID 1 that waits for orphans),
+        Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, the limits (mem_limit "64m",
+        nano_cpus, pids_limit …: `limits.Constraints`), network_mode ("none", "host"), read_only, cap_add, cap_drop,
+        privileged, volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove,
+        no_new_privileges, seccomp (False switches the filter off), init (a PID 1 that waits for orphans),
         restart_policy ({"Name": "on-failure", "MaximumRetryCount": 3}), healthcheck ({"test": […], "interval": ns …}),
         stop_signal, stop_timeout (seconds), log_config ({"Type": "json-file", "Config": {"max-size": "10m"}}).
 
@@ -232,9 +232,7 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
         working_dir=options.working_dir(given.pop("working_dir", None)),
         user=None if given.get("user") is None else str(given["user"]),
         hostname=options.hostname(given.pop("hostname", None)),
-        mem_limit=options.memory_bytes(given.pop("mem_limit", None)),
-        nano_cpus=options.nano_cpus(given.pop("nano_cpus", None)),
-        pids_limit=options.pids(given.pop("pids_limit", None)),
+        constraints=limits.take(given),
         network_mode=options.network_mode(given.pop("network_mode", "none")),
         privileged=privileged,
         capabilities=options.capabilities(

@@ -126,7 +126,7 @@ class Engine:
         try:
             cgroup.host().writable_base()
         except HostError:
-            if options.mem_limit or options.nano_cpus or options.pids_limit:
+            if options.constraints.need_cgroup:
                 raise
             return None
         return container_id

@@ -29,9 +29,7 @@ def _limits(spec: Spec) -> list[tuple[str, object]]:
     wanted = spec.linux.resources if spec.linux else None
     if wanted is None:
         return []
-    limits = resources.limits(wanted)
-    names = ("memory_bytes", "cpu_quota_usec", "pids_max")
-    return [(name, value) for name in names if (value := getattr(limits, name)) is not None]
+    return [(name, value) for name, value in resources.limits(wanted).given().items() if name != "devices"]
 
 
 def _flags(spec: Spec) -> str:

@@ -9,19 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from labcontainer.engine import signals
+from labcontainer.engine.limits import Constraints
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
-from labcontainer.kernel.cgroup.check import MOST_PIDS
 from labcontainer.runtime.log import Rotation
 from labcontainer.runtime.request import Health, Restart
 
 Command = str | Sequence[str] | None
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _POLICIES = ("no", "on-failure", "always", "unless-stopped")
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_LEAST_MEMORY_BYTES = 6 << 20
-_LEAST_NANO_CPUS = 10**7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything about a container but its image. `nano_cpus` counts 1e-9 CPUs, `mem_limit` bytes."""
+    """Everything about a container but its image."""
 
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
@@ -48,9 +44,7 @@ class Options:
     working_dir: str | None = None
     user: str | None = None
     hostname: str | None = None
-    mem_limit: int | None = None
-    nano_cpus: int | None = None
-    pids_limit: int | None = None
+    constraints: Constraints = Constraints()
     network_mode: Literal["none", "host"] = "none"
     read_only: bool = False
     privileged: bool = False
@@ -96,41 +90,6 @@ def environment(given: Mapping[str, str | None] | Sequence[str] | None) -> tuple
         if chosen is not None:
             found.append(f"{name}={chosen}")
     return tuple(found)
-
-
-def memory_bytes(limit: int | str | None) -> int | None:
-    """``64m``, ``1.5g`` or a number of bytes. Raises: UsageError below docker's 6 MiB."""
-    if limit is None:
-        return None
-    match = _SIZE.fullmatch(str(limit))
-    if not match:
-        raise UsageError("memory", limit, "give bytes, or a number with b, k, m or g: 64m")
-    size = int(float(match[1]) * _UNITS[match[2].lower()])
-    if size < _LEAST_MEMORY_BYTES:
-        raise UsageError("memory", limit, "the least that a container can start with is 6m")
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > total:
-        raise UsageError("memory", limit, f"this machine has {total >> 20}m")
-    return size
-
-
-def nano_cpus(cpus: int | float | None) -> int | None:
-    """Billionths of a CPU, checked against this machine. Raises: UsageError."""
-    if cpus is None:
-        return None
-    count = os.cpu_count() or 1
-    if not _LEAST_NANO_CPUS <= cpus <= count * 10**9:
-        raise UsageError("cpus", cpus / 10**9, f"this machine has {count}: choose from 0.01 to {count}.00")
-    return round(cpus)
-
-
-def pids(limit: int | None) -> int | None:
-    """The most processes and threads; -1 or None for no limit. Raises: UsageError."""
-    if limit is None or limit == -1:
-        return None
-    if not 1 <= limit <= MOST_PIDS:
-        raise UsageError("pids-limit", limit, f"it can be 1 to {MOST_PIDS}, or -1 for no limit")
-    return limit
 
 
 def capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> frozenset[Capability]:

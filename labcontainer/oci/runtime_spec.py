@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labcontainer.errors import SpecError
-from labcontainer.oci import fields
+from labcontainer.oci import fields, resources
+from labcontainer.oci.resources import Resources
 
 NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
 
@@ -127,64 +128,6 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceRule:
-    """Which devices may be used. See: runtime-spec v1.2.0 config-linux.md#allowed-device-list"""
-
-    allow: bool
-    type: str | None = None
-    major: int | None = None
-    minor: int | None = None
-    access: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes, -1 for no limit; `swap` counts memory and swap together.
-    See: runtime-spec v1.2.0 config-linux.md#memory"""
-
-    limit: int | None = None
-    reservation: int | None = None
-    swap: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cpu:
-    """Quota and period in microseconds. See: runtime-spec v1.2.0 config-linux.md#cpu"""
-
-    shares: int | None = None
-    quota: int | None = None
-    period: int | None = None
-    cpus: str | None = None
-    mems: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pids:
-    """The most processes and threads. See: runtime-spec v1.2.0 config-linux.md#pids"""
-
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlockIo:
-    """The weight of block I/O, 10 to 1000. See: runtime-spec v1.2.0 config-linux.md#block-io"""
-
-    weight: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What the container's cgroup holds. See: runtime-spec v1.2.0 config-linux.md#control-groups"""
-
-    devices: tuple[DeviceRule, ...] = ()
-    memory: Memory | None = None
-    cpu: Cpu | None = None
-    pids: Pids | None = None
-    block_io: BlockIo | None = field(default=None, metadata={"key": "blockIO"})
-    unified: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Linux:
     """What only Linux has. `seccomp` stays JSON. See: runtime-spec v1.2.0 config-linux.md"""
 
@@ -228,6 +171,8 @@ class Spec:
             _absolute(spec.process.cwd, "config.process.cwd")
         if spec.linux:
             _check_namespaces(spec.linux.namespaces)
+            if spec.linux.resources:
+                resources.check(spec.linux.resources, "config.linux.resources")
         return spec
 
     def to_json(self) -> dict[str, Any]:

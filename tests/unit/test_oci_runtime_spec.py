@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from labcontainer.errors import SpecError
 from labcontainer.oci.bundle import Bundle
-from labcontainer.oci.runtime_spec import Linux, Memory, Mount, Namespace, Process, Resources, Root, Spec, User
+from labcontainer.oci.resources import Memory, Resources
+from labcontainer.oci.runtime_spec import Linux, Mount, Namespace, Process, Root, Spec, User
 
 CONFIG: dict[str, Any] = {
     "ociVersion": "1.2.0",
@@ -42,10 +43,41 @@ CONFIG: dict[str, Any] = {
         "cgroupsPath": "/x",
         "resources": {
             "devices": [{"allow": False, "access": "rwm"}],
-            "memory": {"limit": 1, "reservation": 2, "swap": -1},
-            "cpu": {"shares": 1, "quota": -1, "period": 3, "cpus": "0-1", "mems": "0"},
+            "memory": {
+                "limit": 1,
+                "reservation": 2,
+                "swap": -1,
+                "kernel": 3,
+                "kernelTCP": 4,
+                "swappiness": 0,
+                "disableOOMKiller": True,
+                "useHierarchy": True,
+                "checkBeforeUpdate": True,
+            },
+            "cpu": {
+                "shares": 1,
+                "quota": -1,
+                "burst": 2,
+                "period": 3,
+                "realtimeRuntime": 4,
+                "realtimePeriod": 5,
+                "cpus": "0-1",
+                "mems": "0",
+                "idle": 0,
+            },
             "pids": {"limit": 9},
-            "blockIO": {"weight": 10},
+            "blockIO": {
+                "weight": 10,
+                "leafWeight": 20,
+                "weightDevice": [{"major": 8, "minor": 0, "weight": 500, "leafWeight": 300}],
+                "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 600}],
+                "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 601}],
+                "throttleReadIOPSDevice": [{"major": 8, "minor": 0, "rate": 300}],
+                "throttleWriteIOPSDevice": [{"major": 8, "minor": 16, "rate": 301}],
+            },
+            "hugepageLimits": [{"pageSize": "2MB", "limit": 209715200}],
+            "network": {"classID": 1048577, "priorities": [{"name": "eth0", "priority": 500}]},
+            "rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}},
             "unified": {"memory.high": "1"},
         },
         "seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]},

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,32 +8,6 @@ from labcontainer.engine import options
 from labcontainer.engine.containers import parse
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("64m", 64 << 20), ("1.5g", 3 << 29), (8 << 20, 8 << 20), ("8192k", 8 << 20)]
-)
-def test_memory_is_read_as_docker_reads_it(text: str | int, size: int) -> None:
-    assert options.memory_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "64q", "-1", "lots", "1m", "5.9m", "900t"])
-def test_memory_that_makes_no_sense_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        options.memory_bytes(text)
-    assert caught.value.parameter == "memory"
-
-
-@pytest.mark.parametrize("count", [0, -1, 0.001, 10_000])
-def test_cpus_below_and_above_the_machine_are_refused(count: float) -> None:
-    with pytest.raises(UsageError, match="this machine has"):
-        options.nano_cpus(count * 10**9)
-
-
-def test_a_pids_limit_below_one_is_refused() -> None:
-    assert options.pids(-1) is None
-    with pytest.raises(UsageError, match="1 to 4194304"):
-        options.pids(0)
 
 
 def test_capabilities_are_dropped_and_then_added() -> None:
@@ -80,7 +53,3 @@ def test_a_hostname_longer_than_linux_takes_is_refused() -> None:
     assert options.hostname("h" * 64) == "h" * 64
     with pytest.raises(UsageError, match="1 to 64"):
         options.hostname("h" * 65)
-
-
-def test_the_whole_machine_may_be_given() -> None:
-    assert options.nano_cpus((os.cpu_count() or 1) * 10**9)

@@ -19,7 +19,7 @@ version 2's. Lessons 08 and 09 teach it.
     tree.py           directories, nested ones too
 """
 
-from labcontainer.kernel.cgroup.check import Machine, check, machine
+from labcontainer.kernel.cgroup.check import Machine, check, machine, refuse_gone
 from labcontainer.kernel.cgroup.group import Cgroup, at, create, open, stands_still  # noqa: A004  one says cgroup.open
 from labcontainer.kernel.cgroup.host import Host, host
 from labcontainer.kernel.cgroup.limits import DeviceRule, HugepageLimit, IoLimit, IoWeight, Limits, RdmaLimit
@@ -45,5 +45,6 @@ __all__ = [
     "host",
     "machine",
     "open",
+    "refuse_gone",
     "stands_still",
 ]

@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass
 
-from labcontainer.errors import KernelError, UsageError
+from labcontainer.errors import HostError, KernelError, UsageError
 from labcontainer.kernel import file
 from labcontainer.kernel.cgroup.limits import DeviceRule, Limits
 from labcontainer.kernel.cgroup.usage import machine_memory_bytes
@@ -15,6 +15,18 @@ from labcontainer.kernel.cgroup.usage import machine_memory_bytes
 MINIMUM_MEMORY_BYTES = 6 << 20
 # The Linux kernel's PID_MAX_LIMIT where pointers have 64 bits (include/linux/threads.h).
 MOST_PIDS = 4 << 20
+
+_BOOT_V1 = "boot with systemd.unified_cgroup_hierarchy=0 (version 1)"
+# What version 2 has no file for: the limit, how it is called, and what can be done instead.
+_GONE = {
+    "memory_swappiness": (
+        "a swappiness of a cgroup's own",
+        "limit its swap (--memory-swap), or set the whole machine's: sudo sysctl -w vm.swappiness=10",
+    ),
+    "oom_kill_disable": ("a cgroup without the OOM killer", f"leave --oom-kill-disable out, or {_BOOT_V1}"),
+    "cpu_realtime_runtime_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
+    "cpu_realtime_period_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,17 @@ def check(limits: Limits, here: Machine) -> None:
         _device(rule)
 
 
+def refuse_gone(limits: Limits) -> None:
+    """Find what version 1 alone could do, on a machine that has version 2.
+
+    Raises: HostError with what can be done instead. See: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    for name, value in limits.given().items():
+        if name in _GONE and value is not False:
+            feature, remedy = _GONE[name]
+            raise HostError(feature, remedy, "cgroup version 2 has nothing of the kind")
+
+
 def in_use(call: str, used_bytes: int) -> KernelError:
     """A memory limit below what is used, in words. See: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html"""
     hint = f"{used_bytes >> 20} MiB are in use and cannot be taken back: choose a higher limit, or end processes first"
@@ -79,7 +102,7 @@ def _memory(limits: Limits) -> None:
     _within("memory_bytes", memory, MINIMUM_MEMORY_BYTES, None)
     _within("memory_reservation_bytes", reservation, MINIMUM_MEMORY_BYTES, None)
     _within("memory_swappiness", limits.memory_swappiness, 0, 100, unlimited=False)
-    if reservation is not None and memory not in (None, -1) and not 0 <= reservation <= (memory or 0):
+    if reservation is not None and memory not in (None, -1) and reservation > (memory or 0):
         raise UsageError("memory_reservation_bytes", reservation, f"it must not be above the memory limit, {memory}")
     if swap in (None, -1):
         return

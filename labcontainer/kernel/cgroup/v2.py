@@ -10,22 +10,10 @@ from labcontainer.errors import HostError, KernelError, UsageError
 from labcontainer.kernel import file
 from labcontainer.kernel.cgroup import block_io, devices, order, subtree, v2_reading
 from labcontainer.kernel.cgroup import host as hosts
-from labcontainer.kernel.cgroup.check import in_use
+from labcontainer.kernel.cgroup.check import in_use, refuse_gone
 from labcontainer.kernel.cgroup.convert import io_weight_of_blkio, v2_swap_bytes, weight_of_shares
 from labcontainer.kernel.cgroup.limits import Limits
 from labcontainer.kernel.cgroup.usage import Events, Usage
-
-_BOOT_V1 = "boot with systemd.unified_cgroup_hierarchy=0 (version 1)"
-# What version 2 has no file for: the limit, how it is called, and what can be done instead.
-_GONE = {
-    "memory_swappiness": (
-        "a swappiness of a cgroup's own",
-        "limit its swap (--memory-swap), or set the whole machine's: sudo sysctl -w vm.swappiness=10",
-    ),
-    "oom_kill_disable": ("a cgroup without the OOM killer", f"leave --oom-kill-disable out, or {_BOOT_V1}"),
-    "cpu_realtime_runtime_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
-    "cpu_realtime_period_usec": ("real-time CPU time for a cgroup", _BOOT_V1),
-}
 
 
 class Controllers:
@@ -50,10 +38,7 @@ class Controllers:
         Raises: KernelError, HostError (also for what version 1 alone can do), UsageError.
         See: https://docs.kernel.org/admin-guide/cgroup-v2.html#controllers
         """
-        for name, value in limits.given().items():
-            if name in _GONE and value is not False:
-                feature, remedy = _GONE[name]
-                raise HostError(feature, remedy, "cgroup version 2 has nothing of the kind")
+        refuse_gone(limits)
         self._set_memory(limits)
         self._set_cpu(limits)
         self._set_io(limits)
