@@ -14,7 +14,7 @@ from tests import supervisor
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
 
-pytest_plugins = ["tests.leaks", "tests.needs"]
+pytest_plugins = ["tests.leaks", "tests.needs", "tests.disks"]
 
 # From the quick and certain to the slow: the first failure is the one closest to its cause.
 ORDER = ("unit", "kernel", "e2e", "notebooks", "browser")

@@ -34,6 +34,7 @@ PACKAGES = {
     "docker": "docker.io",
     "dockerd": "docker.io",
     "ip": "iproute2",
+    "losetup": "mount",
     "newuidmap": "uidmap",
     "unshare": "util-linux",
     "vng": "virtme-ng (pip)",

@@ -17,7 +17,7 @@ import socket
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-from labcontainer.errors import InitError, KernelError, told
+from labcontainer.errors import HostError, InitError, KernelError, told
 from labcontainer.kernel import capabilities, file, process, pty, seccomp
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.process import CloseRange, Infinity, Prctl, ResourceLimit
@@ -63,10 +63,21 @@ def limit(config: Process) -> None:
             raise InitError("limits", f"unknown resource limit {wanted.type}")
         process.setrlimit(ResourceLimit[wanted.type], _rlim(wanted.soft), _rlim(wanted.hard))
     if config.oom_score_adj is not None:
-        file.write("/proc/self/oom_score_adj", str(config.oom_score_adj))
+        _score(config.oom_score_adj)
     process.umask(config.user.umask if config.user.umask is not None else 0o022)
     # Marked, not closed: the channel must live until execve tells the keeper of success.
     process.close_range(3, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
+
+
+def _score(wanted: int) -> None:
+    path = "/proc/self/oom_score_adj"
+    try:
+        file.write(path, str(wanted))
+    except KernelError as error:
+        if error.errno != errno.EACCES:
+            raise
+        least = f"a process can lower it to {file.read(path)} at most without CAP_SYS_RESOURCE"
+        raise HostError(f"the OOM score {wanted}", "choose a higher --oom-score-adj, or run as root", least) from None
 
 
 def _rlim(value: int) -> int:

@@ -7,25 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
-from tests.needs import Needs
+from tests.disks import Disk
 
 SLOW = float(os.environ.get("LAB_SLOW", "1"))
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A whole block device of 64 MiB."""
-
-    path: Path
-    major: int
-    minor: int
 
 
 class Inside:
@@ -68,21 +57,6 @@ def start(group: Cgroup) -> Iterator[Inside]:
     inside = Inside(group)
     yield inside
     inside.end()
-
-
-@pytest.fixture
-def disk(needs: Needs, tmp_path: Path) -> Iterator[Disk]:
-    losetup = needs("losetup")
-    image = tmp_path / "disk.img"
-    image.touch()
-    os.truncate(image, 64 << 20)
-    made = subprocess.run([losetup, "--find", "--show", image], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop device: {made.stderr.strip()} (sudo modprobe loop)")
-    path = Path(made.stdout.strip())
-    number = path.stat().st_rdev
-    yield Disk(path, os.major(number), os.minor(number))
-    subprocess.run([losetup, "--detach", path], check=True)
 
 
 def line(process: subprocess.Popen[str]) -> str:

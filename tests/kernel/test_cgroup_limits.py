@@ -12,7 +12,8 @@ import pytest
 from labcontainer.errors import HostError, KernelError, UsageError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup, HugepageLimit, IoLimit, IoWeight, Limits
-from tests.kernel.conftest import Disk, Inside, eventually, line, reads
+from tests.disks import Disk
+from tests.kernel.conftest import Inside, eventually, line, reads
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labcontainer.kernel.cgroup import Cgroup
-from tests.kernel.conftest import Disk, Inside, eventually, line, reads
+from tests.disks import Disk
+from tests.kernel.conftest import Inside, eventually, line, reads
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
