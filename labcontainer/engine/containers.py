@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import config, limits, names, options, record
+from labcontainer.engine import config, limits, names, options, record, selection
 from labcontainer.engine.container import Container
+from labcontainer.engine.filters import Given
 from labcontainer.engine.mend import lock
 from labcontainer.engine.options import Command, Options
 from labcontainer.engine.record import Record
-from labcontainer.errors import Conflict, ContainerError, LabError, NotFound, SpecError
+from labcontainer.errors import Conflict, ContainerError, LabError, NotFound
 from labcontainer.image.image import Image
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
@@ -143,17 +144,22 @@ class Containers:
             raise NotFound("container", id_or_name, "lab ps -a lists them")
         return Container(self._engine, matches[0])
 
-    def list(self, *, all: bool = False) -> list[Container]:
-        """Running containers, with `all` every one; the newest first."""
-        found: list[tuple[int, Container]] = []
-        for directory in self._engine.container_directories():
-            container = Container(self._engine, directory)
-            try:
-                if all or container.state.status in _SHOWN:
-                    found.append((container.record.created_ns, container))
-            except (NotFound, SpecError):
-                continue  # removed while we looked, or half written by a killed engine: mend() takes it away
-        return [container for _, container in sorted(found, key=lambda pair: -pair[0])]
+    def list(
+        self,
+        all: bool = False,
+        before: str | None = None,
+        filters: Given = None,
+        limit: int = -1,
+        since: str | None = None,
+    ) -> list[Container]:
+        """Running containers, with `all` every one; the newest first, `limit` of them at most.
+
+        Filters, docker's: ancestor, before, exited, health, id, label, name, network, since, status, volume.
+
+        Raises: UsageError; NotFound, Conflict (`before` or `since` names none, or several).
+        """
+        found = selection.select(self._engine, all=all, before=before, filters=filters, limit=limit, since=since)
+        return [Container(self._engine, each.directory) for each in found]
 
     def free_name(self, wanted: str | None) -> str:
         """`wanted`, or a generated name; the caller holds the engine's lock. Raises: Conflict, UsageError."""
@@ -255,7 +261,6 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
     return parsed
 
 
-_SHOWN = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 _FLAGS = {
     "read_only": False,
     "tty": False,
