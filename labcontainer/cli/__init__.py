@@ -37,8 +37,10 @@ _COMMANDS = {
     "rm": ("life", "rm", "Remove containers."),
     "run": ("run", "run", "Create a container from an image and run a command in it."),
     "start": ("life", "start", "Start a created container."),
+    "stats": ("stats", "stats", "Show what containers use, as they use it."),
     "stop": ("life", "stop", "Stop containers: SIGTERM, then SIGKILL."),
     "unpause": ("life", "unpause", "Let a paused container go on."),
+    "update": ("limits", "update", "Give containers other limits, while they run."),
     "wait": ("life", "wait", "Wait for containers to end and print their exit codes."),
 }
 

@@ -66,10 +66,7 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
     labels = [*_lines(chosen.pop("label_files", ())), *chosen.pop("labels", ())]
     chosen["labels"] = dict(text.partition("=")[::2] for text in labels)
     if "restart" in chosen:
-        policy, _, retries = chosen.pop("restart").partition(":")
-        if retries and not retries.isdigit():
-            raise click.UsageError(f"--restart {policy}:{retries}: the number of retries must be a whole number")
-        chosen["restart_policy"] = {"Name": policy, "MaximumRetryCount": int(retries or 0)}
+        chosen["restart_policy"] = limits.restart_policy(chosen.pop("restart"))
     check = _health_check(chosen)
     if check is not None:
         chosen["healthcheck"] = check

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+_BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 # Below so many hours a time is told in a unit of so many hours.
 _UNITS = ((48, 1, "hours"), (14 * 24, 24, "days"), (60 * 24, 7 * 24, "weeks"), (2 * 365 * 24, 30 * 24, "months"))
 
 
 def size(size_bytes: float, digits: int = 4) -> str:
     """A size in powers of 1000 with so many digits: ``1.983MB``, with three of them ``1.98MB``."""
+    return _scaled(size_bytes, digits, 1000, _SIZES)
+
+
+def binary_size(size_bytes: float) -> str:
+    """A size in powers of 1024, as memory is told: ``1.891MiB``."""
+    return _scaled(size_bytes, 4, 1024, _BINARY_SIZES)
+
+
+def _scaled(value: float, digits: int, base: int, units: tuple[str, ...]) -> str:
     unit = 0
-    while float(f"{size_bytes:.{digits}g}") >= 1000 and unit < len(_SIZES) - 1:
-        size_bytes /= 1000
+    while float(f"{value:.{digits}g}") >= base and unit < len(units) - 1:
+        value /= base
         unit += 1
-    return f"{size_bytes:.{digits}g}{_SIZES[unit]}"
+    return f"{value:.{digits}g}{units[unit]}"
 
 
 def duration(seconds: float) -> str:

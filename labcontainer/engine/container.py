@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from labcontainer.engine import execution, logs, record
 from labcontainer.engine import signals as signal_names
 from labcontainer.engine.execution import ExecResult
 from labcontainer.engine.options import Command
 from labcontainer.engine.record import Record
+from labcontainer.engine.stream import Stream
 from labcontainer.engine.when import When
 from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.runtime import client, events, life, log, state
+from labcontainer.runtime.changes import Changes
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.remove import bury
@@ -211,6 +213,20 @@ class Container:
             record.write(self._directory, replace(self.record, name=free))
         self._event("rename")
 
+    def update(self, **settings: Any) -> dict[str, Any]:
+        """Give it other limits, now and for every start to come: docker-py's keywords, and restart_policy.
+
+        They are those of `limits.Constraints` without oom_score_adj; -1 takes one away. Memory that is in use is not
+        taken away.
+
+        Raises: UsageError, HostError (no cgroup, no such controller), KernelError (EBUSY: too much is in use).
+        """
+        from labcontainer.engine import update
+
+        update.update(self._engine, self._directory, settings)
+        self._event("update")
+        return {"Warnings": []}
+
     def remove(self, *, force: bool = False, v: bool = False) -> None:
         """Remove it and its files; with `force` kill it first. `v` is for volumes that belong to it alone.
 
@@ -289,6 +305,26 @@ class Container:
         found = logs.records(self._directory, wanted, follow=stream if follow is None else follow)
         pieces = found.map(lambda records: (data for _, data in logs.pieces(records, timestamps=timestamps)))
         return pieces if stream else b"".join(pieces)
+
+    @overload
+    def stats(self, *, stream: Literal[True] = True, one_shot: bool = False) -> Stream[dict[str, Any]]: ...
+
+    @overload
+    def stats(self, *, stream: Literal[False], one_shot: bool = False) -> dict[str, Any]: ...
+
+    def stats(self, *, stream: bool = True, one_shot: bool = False) -> Stream[dict[str, Any]] | dict[str, Any]:
+        """What it uses, in docker's JSON (`engine.stats`): a document each second, or without `stream` one of them.
+
+        One that is to show per cent takes a second, for two samples; with `one_shot` it has a single one.
+
+        Raises: HostError (it runs without a cgroup, so nobody counts), NotFound.
+        """
+        from labcontainer.engine import stats
+
+        if stream:
+            changes = Changes(self._directory)
+            return Stream(stats.follow(self._directory, changes), changes)
+        return stats.sample(self._directory) if one_shot else stats.once(self._directory)
 
     def _end(self, signal: int | str, timeout: float | None, *, keep: bool = False) -> None:
         self._halt(keep=keep)

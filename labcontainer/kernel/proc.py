@@ -38,6 +38,20 @@ class IdRange:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What an interface has received and sent."""
+
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    rx_dropped: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+    tx_dropped: int
+
+
 def mountinfo(pid: int | str = "self", filesystemtype: str = "") -> tuple[Mount, ...]:
     """The mounts of `pid`'s mount namespace, in the order in which they were made.
 
@@ -102,6 +116,29 @@ def memory_pss_bytes(pid: int) -> int:
     """
     match = re.search(r"^Pss:\s+(\d+) kB", file.read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
     return int(match[1]) * 1024 if match else 0
+
+
+def machine_cpu_ns() -> int:
+    """The time that all CPUs of the machine have spent, idle or not, since it was started.
+
+    Units: nanoseconds, in steps of a clock tick. See: man 5 proc (/proc/stat)
+    """
+    first = file.read("/proc/stat").partition("\n")[0].split()
+    # user, nice, system, idle, iowait, irq, softirq; what comes after is in these already, or stolen.
+    return sum(map(int, first[1:8])) * (10**9 // os.sysconf("SC_CLK_TCK"))
+
+
+def interfaces(pid: int | str = "self") -> dict[str, Counters]:
+    """What went through each interface of `pid`'s network namespace.
+
+    Raises: KernelError where the process is gone. See: man 5 proc (/proc/pid/net/dev)
+    """
+    found = {}
+    for line in file.read(f"/proc/{pid}/net/dev").splitlines()[2:]:
+        name, _, numbers = line.partition(":")
+        words = [int(word) for word in numbers.split()]
+        found[name.strip()] = Counters(*words[:4], *words[8:12])
+    return found
 
 
 def _mount(line: str) -> Mount:

@@ -103,15 +103,21 @@ def _memory(limits: Limits) -> None:
     _within("memory_reservation_bytes", reservation, MINIMUM_MEMORY_BYTES, None)
     _within("memory_swappiness", limits.memory_swappiness, 0, 100, unlimited=False)
     if reservation is not None and memory not in (None, -1) and reservation > (memory or 0):
-        raise UsageError("memory_reservation_bytes", reservation, f"it must not be above the memory limit, {memory}")
+        raise UsageError(
+            "memory_reservation_bytes", reservation, f"it must not be above the memory limit, {_mib(memory)}"
+        )
     if swap in (None, -1):
         return
     if memory is None:
         raise UsageError("memory_swap_bytes", swap, "it counts memory and swap together, so it needs a memory limit")
     if memory == -1 or (swap or 0) < memory:
         raise UsageError(
-            "memory_swap_bytes", swap, f"it counts memory and swap together: not below the memory limit, {memory}"
+            "memory_swap_bytes", swap, f"it counts memory and swap together: not below the memory limit, {_mib(memory)}"
         )
+
+
+def _mib(size_bytes: int | None) -> str:
+    return f"{(size_bytes or 0) / (1 << 20):g} MiB"
 
 
 def _cpu(limits: Limits, here: Machine) -> None:
