@@ -115,6 +115,8 @@ def _keep(connection: socket.socket, listener: socket.socket, keep: Callable[[],
         listener.close()
         with trace.step("session", "no terminal of the notebook's may send us a signal"):
             process.setsid()
+        with trace.step("session", "ps tells a container's monitor from the zygote"):
+            process.prctl(process.Prctl.PR_SET_NAME, b"lab-monitor")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         connection.settimeout(None)
         keep()
