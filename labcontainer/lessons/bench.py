@@ -24,11 +24,11 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labcontainer.errors import LabError, NotFound
+from labcontainer.errors import HostError, InitError, LabError, NotFound
 from labcontainer.lessons import janitor, student
 from labcontainer.lessons.child import Child
 from labcontainer.lessons.exercise import Bench, Exercise, Sheet, Verdict, judged
@@ -56,8 +56,10 @@ class Lab:
         root, run = _parents()
         self.root = Path(tempfile.mkdtemp(prefix=f"{lesson}-", dir=root))
         self.run = run / self.root.name
-        for directory in (self.run, self.directory):
-            directory.mkdir(mode=0o700)
+        self.run.mkdir(mode=0o700)
+        self.directory.mkdir()
+        # Experiments with other users begin inside; nobody else comes by, because `root` is closed to them.
+        self.directory.chmod(0o755)
         self._close = weakref.finalize(self, janitor.start(self.root, self.run))
         os.environ["LABCONTAINER_ROOT"], os.environ["LABCONTAINER_RUN"] = str(self.root), str(self.run)
         self._engine: Engine | None = None
@@ -109,6 +111,17 @@ class Lab:
         verdict = judged(name, exercise, Bench(self, subject, self._parameters(name, exercise)))
         self.verdicts[name] = verdict
         return verdict
+
+    @contextlib.contextmanager
+    def where_possible(self) -> Iterator[None]:
+        """A block that needs what a machine may lack: where it does, a sentence says so, and the lesson goes on."""
+        try:
+            yield
+        except (HostError, InitError) as error:
+            # 126 and 127 are about the command in the container, not about the machine.
+            if isinstance(error, InitError) and error.exit_code != 125:
+                raise
+            print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
 
     def reset(self) -> None:
         """A clean bench: no containers, no kept children, `directory` empty, hints from the first. Images stay."""

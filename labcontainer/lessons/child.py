@@ -39,7 +39,7 @@ class Child:
         self.name = name
         self.pid = pid
         self.exit_code: int | None = None
-        self.refused = False  # no user namespace is allowed here: the process exists, but has not run the cell
+        self.refused = False  # the rights asked for are not to be had here: it exists, but has not run the cell
         self.events: tuple[Event, ...] = ()
         self._supervisor = supervisor
         self._started = proc.start_time(pid)
@@ -63,6 +63,7 @@ def start(
     output: Output,
     keep: str = "",
     userns: bool = False,
+    root: bool = False,
     traced: bool = False,
     given: Mapping[str, Any] | None = None,
 ) -> Child:
@@ -71,19 +72,17 @@ def start(
     With `keep` the process stays alive under that name once the code is through; else it has ended, with its
     ``exit_code``, and so has everything that it started. ``events`` are its calls through `labcontainer.kernel` when
     `traced`. `given` becomes global variables: JSON, and `Child` objects, of which ``pid`` arrives.
+    With whose rights it runs, `userns` and `root` say: see `rights`.
 
     Raises: TypeError where something given is not JSON.
     """
     name = _cell_name(source)
-    # A trace shows the line that made a call: here, too, the cell can then be found under its name.
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    request = {"source": source, "name": name, "keep": bool(keep), "userns": userns, "trace": traced}
-    line = json.dumps({**request, "given": given or {}}, default=_child_as_json).encode() + b"\n"
+    request = {"source": source, "name": name, "keep": bool(keep), "userns": userns, "root": root, "trace": traced}
     with _journal() as journal, _pipe() as (control, childs_control):
         supervisor = _spawn(childs_control, journal.fileno())
         os.close(childs_control)
         try:
-            _feed(supervisor, line)
+            _feed(supervisor, {**request, "given": given or {}})
             child = Child(keep or "child", supervisor, json.loads(_line(control))["pid"])
             said = _pump(supervisor, control, output, keep=bool(keep))
         except BaseException:  # an interrupt, too, must not leave the experiment running
@@ -110,9 +109,9 @@ def _spawn(control: int, journal: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _feed(supervisor: subprocess.Popen[bytes], line: bytes) -> None:
+def _feed(supervisor: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert supervisor.stdin is not None
-    supervisor.stdin.write(line)
+    supervisor.stdin.write(json.dumps(request, default=_child_as_json).encode() + b"\n")
     supervisor.stdin.flush()
 
 
@@ -183,4 +182,7 @@ def _child_as_json(value: object) -> object:
 
 
 def _cell_name(source: str) -> str:
-    return f"<cell {hashlib.sha256(source.encode()).hexdigest()[:6]}>"
+    name = f"<cell {hashlib.sha256(source.encode()).hexdigest()[:6]}>"
+    # A trace shows the line that made a call: here, too, the cell can then be found under its name.
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    return name

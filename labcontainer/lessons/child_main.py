@@ -2,7 +2,7 @@
 
     notebook (threads)            supervisor (one thread)               student (one thread)
       │ ── request ── stdin ───────►  │ becomes a subreaper               │
-      │                               │ ── fork ────────────────────────► │ a user namespace, if asked for
+      │                               │ ── fork ────────────────────────► │ the rights that were asked for
       │ ◄──────────── stdout ─────────┼────────────────────────────────── │ runs the cell
       │ ◄─ pid, exit ─ control ───────┼────────────────────────────────── │ with "keep": waits
       │ ── end of stdin ───────────►  │ kills everything below itself     ┘
@@ -26,8 +26,9 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from labcontainer.errors import LabError
-from labcontainer.kernel import namespaces, proc, process, trace, userns
+from labcontainer.kernel import proc, process, trace
 from labcontainer.kernel.trace import Role
+from labcontainer.lessons import rights
 
 
 def main() -> NoReturn:
@@ -109,8 +110,9 @@ def _be_the_student(request: dict[str, Any], control: int, journal: int) -> NoRe
     os.close(null)
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     sys.stderr = sys.stdout
-    os.register_at_fork(after_in_child=lambda: _forked(control))
-    refused = request["userns"] and not _entered_user_namespace()
+    mine = [control]
+    os.register_at_fork(after_in_child=lambda: _forked(mine))
+    refused = not _has_rights(request)
     code = 0 if refused else _attempt(request, journal)
     # A fork of the student comes to the end of the cell, too: it has nothing to report, but stays where all are kept.
     if os.getpid() == me:
@@ -121,9 +123,10 @@ def _be_the_student(request: dict[str, Any], control: int, journal: int) -> NoRe
         signal.pause()
 
 
-def _forked(control: int) -> None:
-    with contextlib.suppress(OSError):
-        os.close(control)
+def _forked(mine: list[int]) -> None:
+    # Emptied, because a fork of the fork must not close what has got that number since.
+    while mine:
+        os.close(mine.pop())
     if trace.active():
         trace.become(Role.CHILD)
 
@@ -154,12 +157,13 @@ def _is_child(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"child", "pid"}
 
 
-def _entered_user_namespace() -> bool:
-    """Become root of a new user namespace, in which nobody else exists; if refused, say why, with the mend."""
-    maps = userns.own_maps(ranges=False)  # asked before: inside, we are nobody until the map is written
+def _has_rights(request: dict[str, Any]) -> bool:
+    """Get the rights that the cell asks for; if they are not to be had, say why, with the mend."""
     try:
-        namespaces.unshare(namespaces.CloneFlag.CLONE_NEWUSER)
-        userns.write_maps(os.getpid(), maps)
+        if request["userns"]:
+            rights.enter_user_namespace()
+        if request["root"]:
+            rights.become_root()
     except LabError as error:
         print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
         return False

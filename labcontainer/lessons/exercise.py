@@ -43,6 +43,8 @@ class Bench:
         """The student's living child. Raises: NotYet."""
         if not isinstance(self.subject, Child):
             raise NotYet("hand over the child that `%%child --keep` made, by its name.")
+        if self.subject.refused:
+            raise NotYet("this machine did not let the cell begin; the cell has said why, and what mends it.")
         if not self.subject.alive:
             raise NotYet(f"the process `{self.subject.name}` has ended. Run its cell again: `--keep` holds it.")
         return self.subject

@@ -79,8 +79,12 @@ def empty(directory: Path) -> None:
     from labcontainer.runtime.remove import remove_tree
 
     _unmount_below(directory)
-    remove_tree(directory)
-    directory.mkdir()
+    # What is in it, not the directory itself: a notebook may stand there.
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            remove_tree(entry)
+        else:
+            entry.unlink()
 
 
 def _end_containers(root: Path, run: Path) -> None:

@@ -1,6 +1,6 @@
 """The words that ``%load_ext labcontainer`` adds to a notebook.
 
-    %%child [--userns] [--keep NAME] [--trace NAME] [--give NAME,…] …   the cell, in a fresh process with one thread
+    %%child [--userns|--root] [--keep NAME] [--give NAME,…] …           the cell, in a fresh process with one thread
     %lab ps -a                                                          the command line, on this notebook's engine
     %%container lab/base -m 64m                                         the cell, by a shell in a container
 
@@ -35,7 +35,9 @@ class _Words(argparse.ArgumentParser):
 
 
 _CHILD = _Words(prog="%%child", add_help=False, allow_abbrev=False)
-_CHILD.add_argument("--userns", action="store_true")
+_RIGHTS = _CHILD.add_mutually_exclusive_group()
+_RIGHTS.add_argument("--userns", action="store_true")
+_RIGHTS.add_argument("--root", action="store_true")
 _CHILD.add_argument("--keep", default="")
 _CHILD.add_argument("--trace", default="")
 _CHILD.add_argument("--give", default="")
@@ -66,7 +68,8 @@ class LessonMagics(Magics):
 
         What it starts ends with it. An exception in it fails the cell.
 
-        --userns      become root of a new user namespace first, whether root or not
+        --userns      become root of a new user namespace first, whether root or not; nobody else exists in it
+        --root        be root among other users: really, or in a user namespace with your range of ids; own mounts
         --keep NAME   leave the process running: NAME.pid, NAME.alive, NAME.end()
         --trace NAME  record its system calls into the variable NAME
         --give A,B    give it copies of these variables of the notebook
@@ -87,6 +90,7 @@ class LessonMagics(Magics):
             output=_print,
             keep=options.keep,
             userns=options.userns,
+            root=options.root,
             traced=bool(options.trace),
             given=given,
         )

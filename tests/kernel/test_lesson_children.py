@@ -79,6 +79,23 @@ else:
     assert not any(proc.start_time(pid) for pid in below)
 
 
+def test_a_fork_of_a_fork_keeps_what_the_first_has_opened(said: Said) -> None:
+    # The fork closes the channel to the notebook; what it opens next may get that channel's number.
+    source = """
+import os
+if os.fork() == 0:
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(8)]
+    if os.fork() == 0:
+        print([os.fstat(fd).st_rdev == os.makedev(1, 3) for fd in opened].count(True))
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+"""
+    assert child.start(source, output=said.append).exit_code == 0
+    assert said.text == "8\n"
+
+
 def test_a_forked_child_that_is_kept_stays_too(said: Said) -> None:
     kept = child.start("import os\nos.fork()", output=said.append, keep="kept")
     _until(lambda: len(proc.children(kept.pid)) == 1)
@@ -159,8 +176,13 @@ def test_an_abandoned_lab_is_cleared_away_by_the_next(tmp_path: Path, monkeypatc
     (abandoned / "lock").touch()
     lab = Lab("02")
     (lab.directory / "file").touch()
+    (lab.directory / "directory/below").mkdir(parents=True)
+    before = lab.directory.stat()
     lab.reset()
     assert not list(lab.directory.iterdir())
+    # The notebook may stand in it, and other users than the notebook's must be able to.
+    assert lab.directory.stat().st_ino == before.st_ino
+    assert before.st_mode & 0o777 == 0o755
     lab.close()
     assert not list((tmp_path / "root/lessons").iterdir())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labcontainer import expect
-from labcontainer.errors import KernelError, UsageError
+from labcontainer.errors import HostError, InitError, KernelError, UsageError
 from labcontainer.kernel import namespaces
 from labcontainer.lessons import bench, exercise, source
 from labcontainer.lessons.exercise import Bench, Exercise, NotYet
@@ -88,6 +88,26 @@ def test_a_judge_that_cannot_look_says_so_instead_of_raising() -> None:
     lab = object.__new__(bench.Lab)
     verdict = exercise.judged("look", Exercise("", ("", "", ""), judge), Bench(lab, None, {}))
     assert "looking at it failed" in verdict.text
+
+
+def test_what_a_machine_lacks_is_told_in_a_sentence_and_the_lesson_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    lab = object.__new__(bench.Lab)
+    with lab.where_possible():
+        raise HostError("user namespaces", remedy="sudo sysctl -w user.max_user_namespaces=15000")
+    with lab.where_possible():
+        raise InitError("create", "clone3(): EPERM")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("to mend it: sudo sysctl -w user.max_user_namespaces=15000")
+    assert first.startswith("This cell cannot run on your machine, and the lesson goes on without it: ")
+    assert "clone3(): EPERM" in second
+
+
+def test_a_fault_that_is_not_the_machines_is_not_hidden() -> None:
+    lab = object.__new__(bench.Lab)
+    with pytest.raises(InitError), lab.where_possible():
+        raise InitError("exec", "no such program", 127)
+    with pytest.raises(UsageError), lab.where_possible():
+        raise UsageError("name", "", "it is empty")
 
 
 @pytest.mark.parametrize("lesson", sorted(Path(bench.__file__).parent.glob("lesson_*.py")), ids=lambda path: path.stem)
