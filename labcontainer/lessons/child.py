@@ -121,19 +121,21 @@ def _pump(supervisor: subprocess.Popen[bytes], control: int, output: Output, *, 
     stdout = supervisor.stdout.fileno()
     decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
     said, waiting = b"", [stdout, control]
-    while True:
+    # Until both have ended: the end of the output may be seen first, and the child's last word is still to come.
+    while waiting:
         through = control not in waiting
         ready, _, _ = select.select(waiting, [], [], 0 if through and keep else None)
         if stdout in ready:
             data = os.read(stdout, 65536)
-            if not data:
-                break
-            output(decode(data))
+            if data:
+                output(decode(data))
+            else:
+                waiting.remove(stdout)
         elif control in ready:
             more = os.read(control, 4096)
             said += more
             if not more or (keep and said.endswith(b"\n")):
-                waiting = [stdout]
+                waiting.remove(control)
         else:
             break
     return dict(json.loads(said or "{}"))

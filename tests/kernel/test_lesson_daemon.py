@@ -168,8 +168,10 @@ def test_root_has_mounts_of_its_own_which_go_with_it(bench: Path, other_users: N
 def test_root_without_other_users_is_one_sentence_and_the_lesson_goes_on() -> None:
     # A user namespace with a single id stands for a machine on which one is root, and nobody else exists.
     source = (
-        "from labcontainer.lessons import child\n"
-        "done = child.start('print(1)', output=lambda text: print(text, end=''), root=True)\nprint(done.refused)"
+        "import time\nfrom labcontainer.lessons import child\n"
+        # A slow listener: when it is ready again, the child has said its last word, and everything has ended.
+        "hear = lambda text: (print(text, end=''), time.sleep(0.5))\n"
+        "print(child.start('print(1)', output=hear, root=True).refused)"
     )
     run = subprocess.run(
         ["unshare", "--user", "--map-root-user", sys.executable, "-I", "-c", source],
