@@ -28,7 +28,7 @@ _COMMANDS = {
     "exec": ("inside", "execute", "Run one more command in a running container."),
     "explain": ("explain", "explain", "Show what a run would do, before it is done."),
     "images": ("images", "images", "List images."),
-    "inspect": ("containers", "inspect", "Show all that is known of a container, as JSON."),
+    "inspect": ("inspect", "inspect", "Show all that is known of containers and images."),
     "kill": ("life", "kill", "Send a signal to a container."),
     "logs": ("logs", "logs", "Print what a container has written."),
     "pause": ("life", "pause", "Stop every process of a container where it stands."),

@@ -20,7 +20,7 @@ from labcontainer.engine.when import When
 from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
-from labcontainer.runtime import client, events, life, log, state
+from labcontainer.runtime import client, events, life, state
 from labcontainer.runtime.changes import Changes
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.life import Status
@@ -93,30 +93,10 @@ class Container:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """The record and state under docker's field names."""
-        asked, now = self.record, self.state
-        return {
-            "Id": self.id,
-            "Name": f"/{asked.name}",
-            "Created": log.timestamp(asked.created_ns),
-            "Path": asked.command[0],
-            "Args": list(asked.command[1:]),
-            "Image": asked.image_id,
-            "RestartCount": now.restarts,
-            "State": {
-                "Status": self.status,
-                "Running": now.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING),
-                "Paused": now.status is Status.PAUSED,
-                "Restarting": now.status is Status.RESTARTING,
-                "Pid": self.pid,
-                "ExitCode": now.exit_code or 0,
-                "OOMKilled": now.oom_killed,
-                "Error": now.error,
-                "StartedAt": log.timestamp(now.started_ns or 0),
-                "FinishedAt": log.timestamp(now.finished_ns or 0),
-            },
-            "Config": {"Image": asked.image, "Labels": dict(asked.labels)},
-        }
+        """All that is known of it under docker's field names, as ``lab inspect`` prints it."""
+        from labcontainer.engine import inspect
+
+        return inspect.container(self._engine, self._directory)
 
     def reload(self) -> None:
         """For docker-py's sake: properties are always fresh. Raises: NotFound."""
@@ -209,9 +189,9 @@ class Container:
     def rename(self, name: str) -> None:
         """Give it another name. Raises: Conflict, UsageError."""
         with self._engine.locked():
-            free = self._engine.containers.free_name(name)
-            record.write(self._directory, replace(self.record, name=free))
-        self._event("rename")
+            before, free = self.record, self._engine.containers.free_name(name)
+            record.write(self._directory, replace(before, name=free))
+        self._event("rename", oldName=f"/{before.name}")
 
     def update(self, **settings: Any) -> dict[str, Any]:
         """Give it other limits, now and for every start to come: docker-py's keywords, and restart_policy.

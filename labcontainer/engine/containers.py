@@ -211,7 +211,7 @@ class Containers:
             command=config.arguments(image, chosen),
             created_ns=time.time_ns(),
             remove=chosen.remove,
-            labels=chosen.labels,
+            labels={**image.config.config.labels, **chosen.labels},
             stop_signal=chosen.stop_signal or image.config.config.stop_signal or "SIGTERM",
             stop_timeout_s=chosen.stop_timeout_s,
             settings=json.loads(json.dumps(settings, default=str)),
