@@ -23,7 +23,7 @@ from tests.disks import Disk
 from tests.kernel.conftest import eventually
 from tests.needs import Needs
 
-pytestmark = pytest.mark.usefixtures("needs_root")
+pytestmark = pytest.mark.usefixtures("needs_cgroups")
 
 MIB = 1 << 20
 # What both runtimes write, in the files of version 1 and of version 2.
@@ -36,6 +36,7 @@ FILES = (
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_every_limit_of_docker_stands_in_the_cgroup(engine: Engine, disk: Disk) -> None:
     path = str(disk.path)
     wanted = {
@@ -87,6 +88,7 @@ def test_nothing_is_made_where_a_limit_is_refused(engine: Engine, settings: dict
     assert engine.containers.list(all=True) == []
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_runc_sets_the_same_limits_from_the_same_config(
     engine: Engine, needs: Needs, tmp_path: Path, disk: Disk
 ) -> None:

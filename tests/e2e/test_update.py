@@ -24,7 +24,7 @@ from tests.e2e.test_limits import files_of, run_by_runc
 from tests.kernel.conftest import eventually
 from tests.needs import Needs
 
-pytestmark = pytest.mark.usefixtures("needs_root")
+pytestmark = pytest.mark.usefixtures("needs_cgroups")
 
 MIB = 1 << 20
 HOLDS = "import time; kept = bytearray(b'x' * (48 << 20)); print('holds', flush=True); time.sleep(1000)"
@@ -108,6 +108,7 @@ def test_memory_that_is_in_use_is_not_taken_away(engine: Engine) -> None:
         holder.remove(force=True)
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_rates_of_two_disks_do_not_meet(container: Container, disk: Disk) -> None:
     container.update(device_write_bps=[f"{disk.path}:1mb"])
     container.update(device_read_iops=[{"Path": str(disk.path), "Rate": 50}])
@@ -129,6 +130,7 @@ def test_a_restart_policy_can_be_given_while_it_runs(container: Container) -> No
     assert container.state.restarts == 1
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_an_update_is_runc_s(engine: Engine, container: Container, needs: Needs, tmp_path: Path) -> None:
     runc = needs("runc")
     change = {"memory": {"limit": 100 * MIB, "swap": 150 * MIB, "reservation": 50 * MIB},
