@@ -28,6 +28,8 @@ def disk(needs: Needs, tmp_path: Path) -> Iterator[Disk]:
     image = tmp_path / "disk.img"
     image.touch()
     os.truncate(image, 64 << 20)
+    # Where loop is a module, nothing has loaded it before the first who wants it.
+    subprocess.run(["modprobe", "-q", "loop"], capture_output=True, check=False)
     made = subprocess.run([losetup, "--find", "--show", image], capture_output=True, text=True, check=False)
     if made.returncode:
         pytest.skip(f"no loop device: {made.stderr.strip()} (sudo modprobe loop)")

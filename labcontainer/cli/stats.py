@@ -75,24 +75,28 @@ def stats(session: Session, names: tuple[str, ...], every: bool, no_stream: bool
 
 def rows(found: list[tuple[str, Container]], now: Documents, before: Documents, *, whole: bool) -> list[dict[str, str]]:
     """A row for each container under docker's names; `now` and `before` are samples, by id."""
-    return [
-        row(called, each.id, each.id if whole else each.short_id, now[each.id], before.get(each.id))
-        for called, each in found
-        if each.id in now
-    ]
+    shown = []
+    for called, each in found:
+        id = each.id if whole else each.short_id
+        with contextlib.suppress(KeyError, NotFound):  # removed while we looked
+            document = now[each.id]
+            if document is None:
+                known = {"Container": called, "ID": id, "Name": each.name}
+                shown.append({**dict.fromkeys(LISTING.heads, _UNKNOWN), **known})
+            else:
+                shown.append(row(called, id, document, before.get(each.id)))
+    return shown
 
 
-def row(called: str, id: str, shown: str, now: dict[str, Any] | None, before: dict[str, Any] | None) -> dict[str, str]:
-    """One container's row; None where it runs without a cgroup and nobody counts."""
-    if now is None:
-        return {**dict.fromkeys(LISTING.heads, _UNKNOWN), "Container": called, "ID": shown, "Name": id[:12]}
+def row(called: str, id: str, now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, str]:
+    """One container's row."""
     document = numbers.with_previous(now, before)
     percent, memory = numbers.cpu_percent(document), numbers.memory_bytes(document)
     limit = document["memory_stats"].get("limit") or 0
     idle = not document["memory_stats"] and not document["pids_stats"]
     return {
         "Container": called,
-        "ID": shown,
+        "ID": id,
         "Name": document["name"].removeprefix("/"),
         "CPUPerc": "0.00%" if idle else _UNKNOWN if percent is None else f"{percent:.2f}%",
         "MemUsage": _pair(0 if idle else memory, limit, binary_size),

@@ -77,7 +77,9 @@ def _score(wanted: int) -> None:
         if error.errno != errno.EACCES:
             raise
         least = f"a process can lower it to {file.read(path)} at most without CAP_SYS_RESOURCE"
-        raise HostError(f"the OOM score {wanted}", "choose a higher --oom-score-adj, or run as root", least) from None
+        raise HostError(
+            f"the OOM score {wanted}", "choose a higher --oom-score-adj, or run as root with that capability", least
+        ) from None
 
 
 def _rlim(value: int) -> int:

@@ -8,16 +8,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from labcontainer.engine import Container, Engine
-from labcontainer.errors import KernelError, NotFound, UsageError
+from labcontainer.errors import HostError, KernelError, NotFound, UsageError
 from labcontainer.kernel import cgroup
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.resources import Cpu, Memory
+from labcontainer.runtime import state
 from labcontainer.runtime.request import Restart
 from tests.disks import Disk
 from tests.e2e.test_limits import files_of, run_by_runc
@@ -219,3 +220,17 @@ def test_lab_stats_takes_names_templates_and_those_that_do_not_run(engine: Engin
     container.stop(timeout=0)
     assert lab(engine, "stats", "--no-stream", "--format", form).stdout.strip() == ""
     assert lab(engine, "stats", "-a", "--no-stream", "--format", form).stdout == f"{container.short_id} 0\n"
+
+
+def test_numbers_of_a_container_without_a_cgroup_are_unknown(engine: Engine, container: Container) -> None:
+    # As if it had been made before anything was delegated.
+    now = container.state
+    state.save(container.directory, replace(now, cgroup=None))
+    try:
+        with pytest.raises(HostError, match="made without a cgroup"):
+            container.stats(stream=False)
+        row = lab(engine, "stats", "--no-stream").stdout.splitlines()[1]
+        assert container.name in row
+        assert "--" in row
+    finally:
+        state.save(container.directory, now)

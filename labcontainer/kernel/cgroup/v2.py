@@ -89,13 +89,13 @@ class Controllers:
         memory, swap = limits.memory_bytes, limits.memory_swap_bytes
         if swap is None and memory == -1:
             swap = -1  # as version 1, in which swap counts memory too
+        if memory not in (None, -1) and limits.check_before_update:
+            self._make_room(memory or 0)
         # Without swap (swapaccount=0) the Linux kernel has no file for it.
         if swap is not None and self._file("memory.max").with_name("memory.swap.max").exists():
             against = v2_reading.number(self._place, "memory.max") if memory is None else memory
             self._write("memory.swap.max", maximum(v2_swap_bytes(-1 if against is None else against, swap)))
         if memory is not None:
-            if memory != -1 and limits.check_before_update:
-                self._make_room(memory)
             self._write("memory.max", maximum(memory))
         low = limits.memory_reservation_bytes
         if low is not None:
