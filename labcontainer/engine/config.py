@@ -22,6 +22,7 @@ from labcontainer.oci.runtime_spec import (
     Root,
     Spec,
 )
+from labcontainer.runtime import devices
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The oldest version that has all that is used here: a runtime refuses a bundle that is newer than itself.
@@ -36,17 +37,7 @@ _MASKED = (
 )  # fmt: skip
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
-# null, zero, full, random, urandom, tty, console, ptmx, and the terminals of devpts; mknod of anything is allowed,
-# opening what was made is not (moby: oci/devices).
-_DEVICE_RULES = (
-    DeviceRule(allow=False, access="rwm"),
-    DeviceRule(allow=True, type="c", access="m"),
-    DeviceRule(allow=True, type="b", access="m"),
-    *(
-        DeviceRule(allow=True, type="c", major=major, minor=minor, access="rwm")
-        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, None))
-    ),
-)
+_DEVICE_RULES = (DeviceRule(allow=False, access="rwm"), *devices.RULES)
 
 
 def spec(image: Image, options: Options, lowerdirs: Sequence[Path], id: str, *, cgroup_path: str | None) -> Spec:

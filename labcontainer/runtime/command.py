@@ -56,8 +56,11 @@ def _give(fd: int, config: Process) -> None:
             raise
 
 
-def limit(config: Process) -> None:
-    """Set what the command may use, and see that it inherits no descriptor. Raises: InitError, KernelError."""
+def limit(config: Process, *, preserve_fds: int = 0) -> None:
+    """Set what the command may use, and see that it inherits no descriptor but `preserve_fds` of them from 3 on.
+
+    Raises: InitError, KernelError.
+    """
     for wanted in config.rlimits:
         if wanted.type not in ResourceLimit.__members__:
             raise InitError("limits", f"unknown resource limit {wanted.type}")
@@ -66,7 +69,7 @@ def limit(config: Process) -> None:
         _score(config.oom_score_adj)
     process.umask(config.user.umask if config.user.umask is not None else 0o022)
     # Marked, not closed: the channel must live until execve tells the keeper of success.
-    process.close_range(3, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
+    process.close_range(3 + preserve_fds, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
 
 
 def _score(wanted: int) -> None:

@@ -18,18 +18,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from labcontainer.errors import InitError
 from labcontainer.kernel import file, namespaces, process, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, command, reaper
-from labcontainer.runtime.steps import Held, Step
+from labcontainer.runtime import channel, command, hooks, reaper
+from labcontainer.runtime.steps import EnterRoot, Held, Step
+
+Joins = dict[CloneFlag, int]
+# Joined by our parent already: a process itself cannot change its PID namespace, nor the owner of new ones.
+_BY_PARENT = CloneFlag.CLONE_NEWUSER | CloneFlag.CLONE_NEWPID | CloneFlag.CLONE_NEWTIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Job:
     new_cgroup: bool
     stdio: tuple[int, int, int] | None  # None: a terminal is made inside
     reaper: bool = False  # the command runs below a PID 1 that waits for orphans
+    joined: Joins = field(default_factory=dict)  # the namespaces of others, as open descriptors
+    fifo: int | None = None  # where the word to start comes from, if nobody stays to send it
+    preserve_fds: int = 0
+    hook_state: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Progress:
@@ -79,6 +87,10 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     spec = job.spec
     assert spec.process is not None
     _expect(connection, "go")
+    with stage("join", "namespaces of others: their descriptors were opened while paths still meant the host's"):
+        for flag, fd in job.joined.items():
+            if not flag & _BY_PARENT:
+                namespaces.setns(fd, flag)
     with stage("identity", "as root inside the namespace we may set it up; outside we stay who we were"):
         process.setsid()
         if job.new_user:
@@ -91,12 +103,14 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     progress.stage = "root"
     held: Held = {}
     for step in job.steps:
+        if isinstance(step, EnterRoot):
+            hooks.run(spec.hooks, "createContainer", {**job.hook_state, "pid": os.getpid()})
         with trace.step(f"root: {type(step).__name__}", step.why):
             step.execute(held)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):
         command.take_stdio(spec.process, job.stdio, connection)
     with stage("limits", "what the command may use, and what it must not inherit"):
-        command.limit(spec.process)
+        command.limit(spec.process, preserve_fds=job.preserve_fds)
     with stage("privileges", "capabilities and system calls that the command does not need are given away"):
         command.give_privileges_away(spec.process, job.seccomp_filter)
     with stage("command", "from here on this process is the container's command"):
@@ -104,7 +118,8 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         command.change_directory(spec.process.cwd)
         path = command.find(arguments[0], variables)
         channel.send(connection, "ready")
-        _expect(connection, "start")
+        _await_start(job, connection)
+        hooks.run(spec.hooks, "startContainer", {**job.hook_state, "status": "created", "pid": os.getpid()})
         command.filter_last(spec.process, job.seccomp_filter)
         if job.reaper:
             reaper.run(path, arguments, variables, connection)
@@ -117,6 +132,15 @@ def _expect(connection: socket.socket, kind: str) -> None:
         os._exit(125)  # the monitor is gone: nobody would ever hear of this container
     if message.kind != kind:
         raise InitError("wait", f"expected {kind}, got {message.kind}")
+
+
+def _await_start(job: Job, connection: socket.socket) -> None:
+    if job.fifo is None:
+        _expect(connection, "start")
+        return
+    # Who has made us goes: we say no more, and wait where anybody with the right to it can speak to us.
+    connection.close()
+    os.read(job.fifo, 1)
 
 
 def _enter_cgroup(job: Job) -> None:

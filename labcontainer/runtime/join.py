@@ -53,15 +53,26 @@ class _Target:
     flags: CloneFlag
     cgroup: Cgroup | None
     filter: bytes | None
+    preserve_fds: int
 
 
-def join(directory: Path, state: State, config: Process, stdio: Stdio | None, *, cache: Path | None = None) -> Joined:
+def join(
+    directory: Path,
+    state: State,
+    config: Process,
+    stdio: Stdio | None,
+    *,
+    cache: Path | None = None,
+    preserve_fds: int = 0,
+) -> Joined:
     """Start the process `config` in the container of `directory`; afterwards the caller belongs to its PID namespace.
+
+    Of our descriptors the process inherits `preserve_fds` from 3 on.
 
     Needs: a caller with one thread that does nothing else any more. Raises: StateError (it has ended), InitError,
     KernelError. See: man 2 setns, man 7 pid_namespaces
     """
-    target = _target(directory, state, cache)
+    target = _target(directory, state, cache, preserve_fds)
     process.prctl(Prctl.PR_SET_DUMPABLE, 0)
     with trace.step("join", "children of a process that joins a PID namespace are born in it"):
         if target.flags & _FOR_CHILDREN:
@@ -80,7 +91,7 @@ def join(directory: Path, state: State, config: Process, stdio: Stdio | None, *,
     return Joined(child, ours, launch.await_ready(ours))
 
 
-def _target(directory: Path, state: State, cache: Path | None) -> _Target:
+def _target(directory: Path, state: State, cache: Path | None, preserve_fds: int) -> _Target:
     pidfd = _hold(state)
     there = namespaces.inodes(state.init.pid) if state.init else {}
     here = namespaces.inodes()
@@ -92,7 +103,7 @@ def _target(directory: Path, state: State, cache: Path | None) -> _Target:
     filter = None
     if spec.linux and spec.linux.seccomp:
         filter = seccomp.compile(spec.linux.seccomp, cache=cache)
-    return _Target(pidfd, flags, cgroup.open(state.cgroup) if state.cgroup else None, filter)
+    return _Target(pidfd, flags, cgroup.open(state.cgroup) if state.cgroup else None, filter, preserve_fds)
 
 
 def _hold(state: State) -> int:
@@ -136,7 +147,7 @@ def _become(target: _Target, config: Process, stdio: Stdio | None, connection: s
         with at("terminal", "stdin, stdout and stderr are all that the command inherits"):
             command.take_stdio(config, stdio, connection)
         with at("limits", "what the command may use, and what it must not inherit"):
-            command.limit(config)
+            command.limit(config, preserve_fds=target.preserve_fds)
         with at("privileges", "capabilities and system calls that the command does not need are given away"):
             command.give_privileges_away(config, target.filter)
         with at("command", "from here on this process is the command"):

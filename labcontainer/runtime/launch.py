@@ -15,19 +15,20 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from labcontainer.errors import InitError, LabError
-from labcontainer.kernel import cgroup, process, seccomp, trace, userns
+from labcontainer.errors import InitError, LabError, told
+from labcontainer.kernel import cgroup, namespaces, process, seccomp, trace, userns
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.overlay import Overlay
+from labcontainer.kernel.proc import IdRange
 from labcontainer.kernel.process import Child
 from labcontainer.kernel.trace import Role
-from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, init, plan, resources
+from labcontainer.runtime import channel, devices, hooks, init, plan, resources
 from labcontainer.runtime.channel import Message
-from labcontainer.runtime.init import Job
+from labcontainer.runtime.init import Job, Joins
 
 CLONE = {
     "pid": CloneFlag.CLONE_NEWPID,
@@ -77,9 +78,12 @@ class Launched:
 class Order:
     """What is to be launched: the bundle's `spec`, its root, and what a config.json does not say.
 
-    `snapshot` is the overlay to mount as the root, None where the rootfs is there already; `cgroup` a name below our
-    base, None for none; `stdio` the descriptors for 0, 1 and 2, None where the process gets a terminal; `cache` a
-    directory for compiled seccomp filters; `init` puts a reaper at PID 1 and the command below it.
+    `snapshot` is the overlay to mount as the root, None where the rootfs is there already; `cgroup` a name for
+    `cgroup.create`, None for none; `stdio` the descriptors for 0, 1 and 2, None where the process gets a terminal;
+    `cache` a directory for compiled seccomp filters; `init` puts a reaper at PID 1 and the command below it.
+
+    Where nobody stays with the container, `fifo` is what init reads the word to start from, `id` is what hooks are
+    told, and of our descriptors the command inherits `preserve_fds` from 3 on.
     """
 
     spec: Spec
@@ -89,6 +93,25 @@ class Order:
     stdio: Stdio | None = None
     cache: Path | None = None
     init: bool = False
+    fifo: Path | None = None
+    id: str = ""
+    preserve_fds: int = 0
+
+    @property
+    def rootfs(self) -> Path:
+        """The root file system, which the config names relative to the bundle. See: config.md#root"""
+        return self.bundle / self.spec.root.path
+
+    def state(self, pid: int) -> dict[str, Any]:
+        """What hooks read. See: runtime-spec v1.2.0 runtime.md#state"""
+        return {
+            "ociVersion": self.spec.oci_version,
+            "id": self.id,
+            "status": "creating",
+            "pid": pid,
+            "bundle": str(self.bundle),
+            "annotations": dict(self.spec.annotations),
+        }
 
 
 def launch(order: Order, made: Launched) -> None:
@@ -105,6 +128,7 @@ def launch(order: Order, made: Launched) -> None:
         made.cgroup = _make_cgroup(order)
     job = _job(order, made.cgroup, kinds)
     made.channel, theirs = channel.pair()
+    _join_for_children(job.joined)
     with trace.step("clone", "one call makes the child and its new namespaces"):
         made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
     if made.child is None:
@@ -115,7 +139,9 @@ def launch(order: Order, made: Launched) -> None:
     theirs.close()
     if "user" in kinds:
         with trace.step("maps", "until its ids are mapped the child is nobody"):
-            userns.write_maps(made.child.pid, userns.own_maps())
+            userns.write_maps(made.child.pid, _maps(spec))
+    for name in ("prestart", "createRuntime"):
+        hooks.run(spec.hooks, name, order.state(made.child.pid))
     with contextlib.suppress(BrokenPipeError):  # init was killed: what it should answer will not come
         channel.send(made.channel, "go")
     made.terminal = await_ready(made.channel)
@@ -129,13 +155,45 @@ def _flags(kinds: set[str]) -> CloneFlag:
     return flags
 
 
+def _maps(spec: Spec) -> userns.IdMaps:
+    """Those of the config; ours where it has none."""
+    linux = spec.linux
+    if linux is None or not linux.uid_mappings:
+        return userns.own_maps()
+    uids, gids = (
+        tuple(IdRange(each.container_id, each.host_id, each.size) for each in mappings)
+        for mappings in (linux.uid_mappings, linux.gid_mappings)
+    )
+    return userns.IdMaps(uids, gids)
+
+
+def _join_for_children(joined: Joins) -> None:
+    """Children are born in a PID namespace that their parent has joined; what has an owner needs the owner first."""
+    for flag in (CloneFlag.CLONE_NEWUSER, CloneFlag.CLONE_NEWPID, CloneFlag.CLONE_NEWTIME):
+        if flag in joined:
+            namespaces.setns(joined[flag], flag)
+
+
+def _joins(spec: Spec) -> Joins:
+    """Descriptors of the namespaces that are to be joined, opened while paths still mean ours."""
+    found: Joins = {}
+    for namespace in spec.linux.namespaces if spec.linux else ():
+        if namespace.path:
+            flag = CloneFlag.CLONE_NEWCGROUP if namespace.type == "cgroup" else CLONE[namespace.type]
+            try:
+                found[flag] = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise InitError("create", f"the {namespace.type} namespace to join: {told(error)}") from None
+    return found
+
+
 def _make_cgroup(order: Order) -> Cgroup | None:
     if order.cgroup is None:
         return None
     made = cgroup.create(order.cgroup)
     wanted = order.spec.linux.resources if order.spec.linux else None
     if wanted is not None:
-        made.set(resources.limits(wanted))
+        made.set(resources.limits(devices.always_allowed(wanted)))
     return made
 
 
@@ -146,13 +204,17 @@ def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
         filter = seccomp.compile(spec.linux.seccomp, cache=order.cache)
     return Job(
         spec=spec,
-        steps=plan.root(spec, Bundle(order.bundle).rootfs, order.snapshot),
+        steps=plan.root(spec, order.rootfs, order.snapshot, cgroups=group.directories if group else ()),
         seccomp_filter=filter,
         new_user="user" in kinds,
         cgroup=group,
         new_cgroup="cgroup" in kinds,
         stdio=order.stdio,
         reaper=order.init,
+        joined=_joins(spec),
+        fifo=os.open(order.fifo, os.O_RDWR | os.O_CLOEXEC) if order.fifo else None,
+        preserve_fds=order.preserve_fds,
+        hook_state=order.state(0),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +89,8 @@ class Options:
         return found
 
 
-def root(spec: Spec, rootfs: Path, snapshot: Overlay | None) -> tuple[Step, ...]:
-    """The steps from a new mount namespace to a finished root.
+def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequence[Path] = ()) -> tuple[Step, ...]:
+    """The steps from a new mount namespace to a finished root; `cgroups` are the directories of its own cgroup.
 
     Raises: SpecError where the bundle's config asks for what cannot be planned.
     See: runtime-spec v1.2.0 config.md#mounts, config-linux.md#default-devices
@@ -103,10 +104,16 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None) -> tuple[Step, ...]
         steps.MountRoot(snapshot, rootfs) if snapshot else steps.BindRoot(rootfs),
     ]
     planned += [steps.PickUp(_source(mount), mount.destination, "rbind" in mount.options) for mount in binds]
+    for mount in spec.mounts:
+        if mount.type == "cgroup":
+            planned += [
+                steps.PickUp(str(place), target, why=_WHY["cgroup"]) for target, place in _shown(mount, cgroups)
+            ]
     if rootless:
         planned += [steps.PickUp(f"/dev/{name}", f"/dev/{name}", recursive=False) for name in _DEVICES]
     planned.append(steps.EnterRoot(rootfs))
-    planned += [_inside(mount) for mount in spec.mounts]
+    for mount in spec.mounts:
+        planned += _own_cgroup(mount, cgroups) if mount.type == "cgroup" else [_inside(mount)]
     planned += _devices(spec, rootless)
     if new_net:
         planned.append(steps.LoopbackUp())
@@ -119,12 +126,41 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None) -> tuple[Step, ...]
     return tuple(planned)
 
 
+def _shown(mount: Mount, cgroups: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Where a container sees the directories of its cgroup: one is the place itself, several stand side by side."""
+    if len(cgroups) == 1:
+        return [(mount.destination, cgroups[0])]
+    places = {str(place.relative_to("/sys/fs/cgroup")).partition("/")[0]: place for place in cgroups}
+    return [(f"{mount.destination}/{name}", place) for name, place in places.items()]
+
+
+def _own_cgroup(mount: Mount, cgroups: Sequence[Path]) -> list[Step]:
+    """Version 1 has a hierarchy for each controller: there is nothing that one mount could show."""
+    wanted = options(mount.options)
+    shown = _shown(mount, cgroups)
+    planned: list[Step] = []
+    if len(shown) != 1:
+        flags = wanted.flags & ~MountFlag.MS_RDONLY
+        planned.append(
+            steps.MountFilesystem("tmpfs", mount.destination, "cgroup", flags, "mode=755", "a place for hierarchies")
+        )
+    planned += [steps.PutDown(str(place), target, wanted.attributes, recursive=True) for target, place in shown]
+    if len(shown) != 1 and wanted.flags & MountFlag.MS_RDONLY:
+        planned.append(steps.MakeReadonly(mount.destination))
+    return planned
+
+
 def is_bind(mount: Mount) -> bool:
     """Whether the mount shows files that exist already.
 
     See: runtime-spec v1.2.0 config.md#mounts
     """
     return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
+
+
+def option_names() -> set[str]:
+    """The mount options that are not the file system's own. See: runtime-spec v1.2.0 config.md#linux-mount-options"""
+    return {*_SET, *_CLEAR, *_PROPAGATION, *(f"r{name}" for name in _PROPAGATION), "bind", "rbind"}
 
 
 def options(texts: tuple[str, ...]) -> Options:

@@ -1,0 +1,178 @@
+"""``lab-runtime create``, ``start`` and ``run``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from labcontainer.cli.oci import Session
+from labcontainer.errors import LabError, SpecError, StateError
+from labcontainer.kernel import process
+from labcontainer.kernel.process import Child
+from labcontainer.oci.bundle import Bundle
+from labcontainer.oci.runtime_spec import Spec
+from labcontainer.runtime import hooks, launch, log, oci_state
+from labcontainer.runtime.launch import Launched, Order
+from labcontainer.runtime.life import Status
+from labcontainer.runtime.oci_state import OciState, Place
+from labcontainer.runtime.state import ProcessId
+
+_path = click.Path(path_type=Path)
+_bundle = click.option("-b", "--bundle", type=_path, default=Path(), help="The bundle's directory, . if left out.")
+_console = click.option("--console-socket", type=_path, help="Send the terminal's controlling side to this socket.")
+_pid_file = click.option("--pid-file", type=_path, help="Write init's pid to this file.")
+_preserve = click.option("--preserve-fds", type=int, default=0, help="Descriptors from 3 on that the command inherits.")
+_no_pivot = click.option("--no-pivot", is_flag=True, help="Refused: without pivot_root the host's root stays in reach.")
+_no_keyring = click.option("--no-new-keyring", is_flag=True, help="Stay in the caller's session keyring.")
+
+
+@click.command()
+@_bundle
+@_console
+@_pid_file
+@_preserve
+@_no_pivot
+@_no_keyring
+@click.argument("id")
+@click.pass_obj
+def create(
+    session: Session, id: str, bundle: Path, console_socket: Path | None, pid_file: Path | None, preserve_fds: int,
+    no_pivot: bool, no_new_keyring: bool,
+) -> None:  # fmt: skip
+    """Make the container ID from a bundle; its command waits for start."""
+    _refuse(no_pivot=no_pivot)
+    make(session.place(id), bundle, console_socket, pid_file, preserve_fds)
+
+
+@click.command()
+@click.argument("id")
+@click.pass_obj
+def start(session: Session, id: str) -> None:
+    """Let the command of a created container run."""
+    begin(session.place(id))
+
+
+@click.command()
+@_bundle
+@_console
+@_pid_file
+@_preserve
+@_no_pivot
+@_no_keyring
+@click.option("-d", "--detach", is_flag=True, help="Do not wait for it.")
+@click.option("--keep", is_flag=True, help="Do not delete it when it has ended.")
+@click.argument("id")
+@click.pass_obj
+def run(
+    session: Session, id: str, bundle: Path, console_socket: Path | None, pid_file: Path | None, preserve_fds: int,
+    no_pivot: bool, no_new_keyring: bool, detach: bool, keep: bool,
+) -> None:  # fmt: skip
+    """Create, start and, unless it is detached, wait for the container ID and delete it."""
+    from labcontainer.cli.oci.manage import remove
+
+    _refuse(no_pivot=no_pivot)
+    place = session.place(id)
+    child = make(place, bundle, console_socket, pid_file, preserve_fds)
+    try:
+        begin(place)
+    except LabError:
+        remove(place, force=True)
+        raise
+    if detach:
+        return
+    code = process.wait(child)
+    if not keep:
+        remove(place, force=True)
+    sys.exit(code)
+
+
+def _refuse(*, no_pivot: bool) -> None:
+    if no_pivot:
+        raise click.UsageError("--no-pivot: without pivot_root a container reaches the host's root")
+
+
+def make(place: Place, bundle: Path, console: Path | None, pid_file: Path | None, preserve_fds: int) -> Child:
+    """Create the container of `place`; who has made it may go. Raises: LabError; nothing is left of it then."""
+    bundle = bundle.absolute()
+    spec = Bundle(bundle).read()
+    _check_console(spec, console)
+    place.make()
+    made = Launched()
+    try:
+        # umask and directory are the caller's, who may be anybody: what we make must not depend on them.
+        os.umask(0o022)
+        cgroup_name = (spec.linux.cgroups_path if spec.linux else None) or place.id
+        stdio = None if console else (0, 1, 2)
+        order = Order(spec, bundle, cgroup=cgroup_name, stdio=stdio, fifo=place.fifo, id=place.id,
+                      preserve_fds=preserve_fds)  # fmt: skip
+        launch.launch(order, made)
+        assert made.child is not None
+        freezer = str(made.cgroup.freezer or "") if made.cgroup else ""
+        state = OciState(
+            place.id, str(bundle), str(order.rootfs), spec.oci_version, ProcessId.of(made.child.pid),
+            log.timestamp(_now_ns()), cgroup_name, freezer, spec.annotations,
+        )  # fmt: skip
+        if console is not None and made.terminal is not None:
+            send_terminal(console, made.terminal)
+        if pid_file is not None:
+            write_pid(pid_file, made.child.pid)
+        place.save(state)
+        return made.child
+    except BaseException:
+        with contextlib.suppress(LabError):
+            made.clear()
+        place.forget()
+        raise
+
+
+def begin(place: Place) -> None:
+    """Start the container of `place`. Raises: StateError, InitError."""
+    with place.locked():
+        state = place.load()
+        status = place.status(state)
+        if status is not Status.CREATED:
+            raise StateError(place.id, status, "start", "only a created container can be started")
+        # Opened so that it does not wait: where nobody reads, init has gone.
+        try:
+            fd = os.open(place.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            raise StateError(place.id, Status.STOPPED, "start", "its init has gone") from None
+        os.write(fd, b"0")
+        os.close(fd)
+        place.fifo.unlink()
+        spec = Bundle(Path(state.bundle)).read()
+        hooks.run(spec.hooks, "poststart", oci_state.document(state, Status.RUNNING))
+
+
+def _check_console(spec: Spec, console: Path | None) -> None:
+    terminal = spec.process is not None and spec.process.terminal
+    if terminal and console is None:
+        raise SpecError("config.process.terminal: a terminal needs --console-socket, to which it is sent")
+    if console is not None and not terminal:
+        raise SpecError("--console-socket: config.process.terminal asks for no terminal")
+
+
+def send_terminal(path: Path, controller: int) -> None:
+    """Hand the controlling side of a terminal to whoever listens at `path`, and keep nothing. Raises: OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(path))
+        socket.send_fds(connection, [b"/dev/ptmx"], [controller])
+    os.close(controller)
+
+
+def write_pid(path: Path, pid: int) -> None:
+    """Put `pid` into the file at `path`, whole. Raises: OSError."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(str(pid))
+    os.replace(beside, path)
+
+
+def _now_ns() -> int:
+    import time
+
+    return time.time_ns()
