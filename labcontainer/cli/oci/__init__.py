@@ -17,7 +17,6 @@ from pathlib import Path
 
 import click
 
-import labcontainer
 from labcontainer.errors import InitError, LabError, told
 from labcontainer.runtime.oci_state import Place
 
@@ -92,7 +91,7 @@ def _default_root() -> Path:
 @click.option("--debug", is_flag=True, help="Taken for runc's sake; there is nothing more to say.")
 @click.option("--systemd-cgroup", is_flag=True, help="Read linux.cgroupsPath as slice:prefix:name, which is also seen.")
 @click.option("--rootless", help="Taken for runc's sake; the user tells.")
-@click.version_option(labcontainer.__version__, message="lab-runtime version %(version)s\nspec: 1.2.0")
+@click.version_option(package_name="labcontainer", message="lab-runtime version %(version)s\nspec: 1.2.0")
 @click.pass_context
 def runtime(
     ctx: click.Context, root: Path | None, log: Path | None, log_format: str, debug: bool, systemd_cgroup: bool,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
-import labcontainer
 from labcontainer.cli.oci import Session
 from labcontainer.cli.table import table
 from labcontainer.errors import Conflict, LabError, StateError
@@ -100,7 +100,7 @@ def features() -> None:
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
         },
-        "annotations": {"org.labcontainer.version": labcontainer.__version__},
+        "annotations": {"org.labcontainer.version": version("labcontainer")},
     }
     click.echo(json.dumps(known, indent=2))
 
