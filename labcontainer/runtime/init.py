@@ -88,9 +88,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     assert spec.process is not None
     _expect(connection, "go")
     with stage("join", "namespaces of others: their descriptors were opened while paths still meant the host's"):
-        for flag, fd in job.joined.items():
-            if not flag & _BY_PARENT:
-                namespaces.setns(fd, flag)
+        _join(job)
     with stage("identity", "as root inside the namespace we may set it up; outside we stay who we were"):
         process.setsid()
         if job.new_user:
@@ -101,12 +99,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):
         _names(spec)
     progress.stage = "root"
-    held: Held = {}
-    for step in job.steps:
-        if isinstance(step, EnterRoot):
-            hooks.run(spec.hooks, "createContainer", {**job.hook_state, "pid": os.getpid()})
-        with trace.step(f"root: {type(step).__name__}", step.why):
-            step.execute(held)
+    _make_root(job)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):
         command.take_stdio(spec.process, job.stdio, connection)
     with stage("limits", "what the command may use, and what it must not inherit"):
@@ -132,6 +125,21 @@ def _expect(connection: socket.socket, kind: str) -> None:
         os._exit(125)  # the monitor is gone: nobody would ever hear of this container
     if message.kind != kind:
         raise InitError("wait", f"expected {kind}, got {message.kind}")
+
+
+def _join(job: Job) -> None:
+    for flag, fd in job.joined.items():
+        if not flag & _BY_PARENT:
+            namespaces.setns(fd, flag)
+
+
+def _make_root(job: Job) -> None:
+    held: Held = {}
+    for step in job.steps:
+        if isinstance(step, EnterRoot):
+            hooks.run(job.spec.hooks, "createContainer", {**job.hook_state, "pid": os.getpid()})
+        with trace.step(f"root: {type(step).__name__}", step.why):
+            step.execute(held)
 
 
 def _await_start(job: Job, connection: socket.socket) -> None:
