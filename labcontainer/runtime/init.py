@@ -140,6 +140,8 @@ def _make_root(job: Job) -> None:
             hooks.run(job.spec.hooks, "createContainer", {**job.hook_state, "pid": os.getpid()})
         with trace.step(f"root: {type(step).__name__}", step.why):
             step.execute(held)
+    for tree in held.values():
+        tree.close()
 
 
 def _await_start(job: Job, connection: socket.socket) -> None:

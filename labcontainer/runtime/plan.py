@@ -3,10 +3,10 @@
     >>> for number, step in enumerate(plan.root(spec, bundle.rootfs, snapshot), 1):
     ...     print(number, step.describe(), "—", step.why)
 
-The order matters: sources are picked up while paths mean the host's; then the root changes; then everything is put
-down by
-paths that cannot leave the new root; and /proc and /sys are mounted before the old root goes, because in a user
-namespace the Linux kernel mounts a new /proc only while an old one is in sight.
+The order matters: sources are picked up while paths mean the host's; then the root changes. /proc and /sys come before
+the old root goes, because in a user namespace the Linux kernel mounts a new /proc only while an old one is in sight;
+everything else after it, because until then the old root lies on the new one, and a link in the image to ``../etc``
+leads to the host's (CVE-2021-30465).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from labcontainer.runtime import steps
 from labcontainer.runtime.steps import Step
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_BEFORE_OLD_ROOT_GOES = (("proc", "/proc"), ("sysfs", "/sys"))
 _LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
@@ -112,7 +113,10 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     if rootless:
         planned += [steps.PickUp(f"/dev/{name}", f"/dev/{name}", recursive=False) for name in _DEVICES]
     planned.append(steps.EnterRoot(rootfs))
-    for mount in spec.mounts:
+    first = [mount for mount in spec.mounts if (mount.type, mount.destination) in _BEFORE_OLD_ROOT_GOES]
+    planned += [_inside(mount) for mount in first]
+    planned.append(steps.LeaveOldRoot())
+    for mount in (mount for mount in spec.mounts if mount not in first):
         planned += _own_cgroup(mount, cgroups) if mount.type == "cgroup" else [_inside(mount)]
     planned += _devices(spec, rootless)
     if new_net:
@@ -120,7 +124,6 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     if spec.linux:
         planned += [steps.MakeReadonly(path) for path in spec.linux.readonly_paths]
         planned += [steps.Mask(path) for path in spec.linux.masked_paths]
-    planned.append(steps.LeaveOldRoot())
     if spec.root.readonly:
         planned.append(steps.MakeReadonly("/", why="the image's files must not change while it runs"))
     return tuple(planned)

@@ -132,9 +132,9 @@ class MountFilesystem:
         return f'mount("{self.source}", "{self.destination}", "{self.type}", {flag_names(self.flags)}, "{self.data}")'
 
     def execute(self, held: Held) -> None:
-        make_directory(self.destination)
         if self.type in ("proc", "sysfs"):
             refuse_link(self.destination)
+        make_directory(self.destination)
         mount.mount(self.source, self.destination, self.type, self.flags, self.data or None)
 
 
@@ -271,9 +271,6 @@ class LeaveOldRoot:
         return 'umount2(".", MNT_DETACH); chdir("/")'
 
     def execute(self, held: Held) -> None:
-        for tree in held.values():
-            tree.close()
-        held.clear()
         pivot.leave_old_root()
 
 

@@ -30,10 +30,13 @@ def kinds(planned: tuple[Step, ...]) -> list[str]:
     return [type(step).__name__ for step in planned]
 
 
-def test_the_old_root_goes_after_everything_that_needs_it() -> None:
-    names = kinds(plan.root(SPEC, ROOTFS, None))
+def test_the_old_root_goes_after_proc_and_before_everything_else() -> None:
+    planned = plan.root(SPEC, ROOTFS, None)
+    names = kinds(planned)
     assert names.index("PickUp") < names.index("EnterRoot") < names.index("MountFilesystem")
-    assert names.index("MountFilesystem") < names.index("Mask") < names.index("LeaveOldRoot")
+    left = names.index("LeaveOldRoot")
+    assert [step.destination for step in planned[:left] if isinstance(step, steps.MountFilesystem)] == ["/proc"]
+    assert left < min(names.index("PutDown"), names.index("Mask"), names.index("MakeDevice"))
     assert names[0] == "SetPropagation"
 
 
