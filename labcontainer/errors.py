@@ -6,6 +6,7 @@
     ├── SpecError        what somebody else made breaks a specification
     │   ├── DigestMismatch      the bytes are not the ones that were named
     │   ├── InvalidReference    not an image's name
+    │   ├── UnsafeArchive       an archive's entry that cannot be what it says, where it says
     │   └── UnsafeLayer         a layer that would write outside of its root
     ├── StateError       the verb is not allowed in this state: id, state, verb
     ├── NotFound         no such container, image, …: kind, name
@@ -86,6 +87,15 @@ class InvalidReference(SpecError):
     def __init__(self, text: str, reason: str) -> None:
         self.text = text
         super().__init__(f"{text!r} is not an image reference: {reason}")
+
+
+class UnsafeArchive(SpecError):
+    """An archive's ``entry`` would leave its destination, or take the place of something that must stay."""
+
+    def __init__(self, entry: str, reason: str) -> None:
+        self.entry = entry[:300]  # an archive may have names as long as it likes
+        self.reason = reason
+        super().__init__(f"archive entry {self.entry!r} refused: {reason}")
 
 
 class UnsafeLayer(SpecError):

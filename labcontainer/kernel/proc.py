@@ -89,6 +89,17 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in b"ZX" else int(fields[19])
 
 
+def own_descriptors() -> int:
+    """A descriptor (O_PATH) of this process's own ``/proc/self/fd``.
+
+    By it a file that is held open is opened again in another way, or changed, whatever its name has become meanwhile:
+    ``os.open(str(fd), flags, dir_fd=own_descriptors())``. It means the host's /proc, in whichever root we are later.
+
+    See: man 5 proc (/proc/pid/fd), man 7 symlink (magic links)
+    """
+    return os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def children(pid: int) -> tuple[int, ...]:
     """The pids whose parent is `pid`, of all its threads.
 
