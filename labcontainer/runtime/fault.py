@@ -10,7 +10,16 @@ from __future__ import annotations
 import errno as errno_names
 from typing import Any
 
-from labcontainer.errors import HostError, KernelError, LabError, UsageError
+from labcontainer.errors import (
+    HostError,
+    KernelError,
+    LabError,
+    NotFound,
+    SpecError,
+    StateError,
+    UnsafeArchive,
+    UsageError,
+)
 from labcontainer.kernel.notation import show
 
 
@@ -24,6 +33,14 @@ def to_json(error: Exception) -> dict[str, Any]:
         case UsageError():
             text = str(error).partition(": ")[2]
             return {"kind": "UsageError", "parameter": error.parameter, "value": str(error.value), "reason": text}
+        case NotFound():
+            return {"kind": "NotFound", "what": error.kind, "name": error.name}
+        case StateError():
+            return {"kind": "StateError", "id": error.id, "state": error.state, "verb": error.verb}
+        case UnsafeArchive():
+            return {"kind": "UnsafeArchive", "entry": error.entry, "reason": error.reason}
+        case SpecError():
+            return {"kind": "SpecError", "text": str(error)}
         case OSError():
             return {"kind": "KernelError", "errno": error.errno or 0, "call": _call(error), "hint": ""}
         case _:
@@ -37,6 +54,14 @@ def from_json(fields: dict[str, Any]) -> LabError:
             return KernelError(fields["errno"], fields["call"], fields["hint"])
         case "UsageError":
             return UsageError(fields["parameter"], fields["value"], fields["reason"])
+        case "NotFound":
+            return NotFound(fields["what"], fields["name"])
+        case "StateError":
+            return StateError(fields["id"], fields["state"], fields["verb"])
+        case "UnsafeArchive":
+            return UnsafeArchive(fields["entry"], fields["reason"])
+        case "SpecError":
+            return SpecError(fields["text"])
         case _:
             return HostError(fields["feature"], fields["remedy"], fields["reason"])
 

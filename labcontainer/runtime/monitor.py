@@ -30,6 +30,7 @@ from labcontainer.runtime import channel, command, events, launch, log, restart,
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.clock import Clock
 from labcontainer.runtime.health import HealthCheck
+from labcontainer.runtime.inside import hold_root
 from labcontainer.runtime.launch import Launched, Order, Stdio
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.log import Log, Rotation
@@ -52,6 +53,7 @@ class Monitor:
         self.creator = self.relay.add(client)
         self.state = State(request.id, Status.CREATING, state.boot_id(), ProcessId.of(os.getpid()))
         self.made = Launched()
+        self.root_lock = -1
         self.health = HealthCheck(request.health, self.clock, self._checked) if request.health else None
         self.adopted = False
         self.started = False
@@ -103,6 +105,8 @@ class Monitor:
     # -- it begins
 
     def _launch(self) -> None:
+        if self.root_lock < 0:
+            self.root_lock = hold_root(self.directory)
         self._save(replace(self.state, status=Status.CREATING, init=None, exit_code=None, error="", oom_killed=False))
         spec = Bundle(self.directory).read()
         with_terminal = spec.process is not None and spec.process.terminal
