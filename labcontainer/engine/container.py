@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import execution, logs, record
+from labcontainer.engine import execution, files, logs, record
 from labcontainer.engine import signals as signal_names
 from labcontainer.engine.execution import ExecResult
 from labcontainer.engine.options import Command
@@ -26,6 +26,7 @@ from labcontainer.runtime.client import Connection
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.remove import bury
 from labcontainer.runtime.state import State
+from labcontainer.runtime.visit import Visit
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
@@ -305,6 +306,43 @@ class Container:
             changes = Changes(self._directory)
             return Stream(stats.follow(self._directory, changes), changes)
         return stats.sample(self._directory) if one_shot else stats.once(self._directory)
+
+    # -- its files and processes
+
+    def get_archive(self, path: str, chunk_size: int = files.CHUNK_BYTES) -> tuple[files.Archive, dict[str, Any]]:
+        """A file or directory as the chunks of a tar, and docker's stat of it. Raises: NotFound, UsageError."""
+        with files.naming(self.name):
+            return files.get_archive(self.visit(), path, chunk_size)
+
+    def put_archive(self, path: str, data: files.Data) -> bool:
+        """Unpack a tar, plain or compressed, into the directory `path`; True, or an error.
+
+        Raises: NotFound, UsageError (no directory, read-only), UnsafeArchive, SpecError, KernelError.
+        """
+        with files.naming(self.name), self.visit() as visit:
+            files.put_archive(visit, path, data)
+        return True
+
+    def export(self, chunk_size: int = files.CHUNK_BYTES) -> files.Archive:
+        """The whole root as the chunks of a tar, without what is mounted in it. Raises: StateError, HostError."""
+        return files.Archive(self.visit(volumes=False), "/", "", chunk_size)
+
+    def diff(self) -> list[dict[str, Any]]:
+        """What it has changed in its root: ``[{"Path": "/etc/motd", "Kind": 1}]`` (0 changed, 1 added, 2 deleted)."""
+        return files.diff(self._directory, trace=self._engine.trace_path())
+
+    def top(self, ps_args: str | None = None) -> dict[str, Any]:
+        """Its processes: ``{"Titles": ["UID", "PID", …], "Processes": [["root", "4711", …]]}``, pids of the host.
+
+        Raises: StateError where none runs; UsageError, HostError (ps arguments, and no ps).
+        """
+        from labcontainer.engine import top
+
+        return top.top(self.state, ps_args)
+
+    def visit(self, *, volumes: bool = True) -> Visit:
+        """A helper that stands in its root, for `engine.copy`; close it. Raises: StateError, HostError, KernelError."""
+        return files.enter(self._directory, volumes=volumes, trace=self._engine.trace_path())
 
     def _end(self, signal: int | str, timeout: float | None, *, keep: bool = False) -> None:
         self._halt(keep=keep)
