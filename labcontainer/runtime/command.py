@@ -20,6 +20,8 @@ from typing import NoReturn
 from labcontainer.errors import HostError, InitError, KernelError, told
 from labcontainer.kernel import capabilities, file, process, pty, seccomp
 from labcontainer.kernel.capabilities import Capability
+from labcontainer.kernel.mount import At
+from labcontainer.kernel.openat2 import Resolve, openat2
 from labcontainer.kernel.process import CloseRange, Infinity, Prctl, ResourceLimit
 from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel
@@ -167,6 +169,7 @@ def find(name: str, variables: dict[str, str]) -> str:
     there = [path for path in candidates if os.path.exists(path) and not os.path.isdir(path)]
     for path in there:
         if os.access(path, os.X_OK):
+            _refuse_engine(name, path)
             return path
     if there:
         raise InitError("command", f"{name}: cannot be executed: {os.strerror(errno.EACCES)}", 126)
@@ -174,6 +177,24 @@ def find(name: str, variables: dict[str, str]) -> str:
         raise InitError("command", f"{name}: cannot be executed: it is a directory", 126)
     where = "no such file" if "/" in name else "not found in PATH"
     raise InitError("command", f"{name}: {where}", 127)
+
+
+def _refuse_engine(name: str, path: str, depth: int = 0) -> None:
+    """Until execve /proc/self/exe is the host's Python: as a command or a script's interpreter it would run inside.
+
+    The container could then overwrite it (CVE-2019-5736).
+    """
+    try:
+        fd = openat2(At.AT_FDCWD, path, os.O_RDONLY, Resolve.RESOLVE_NO_MAGICLINKS)
+    except KernelError as error:
+        if error.errno == errno.ELOOP:
+            raise InitError("command", f"{name}: refused: {path} leads to a program of the host's", 126) from None
+        return  # executable but not readable, or a seccomp filter of the bundle's own that lacks openat2
+    with open(fd, "rb") as file:
+        line = file.read(256).partition(b"\n")[0]
+    interpreter = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
+    if interpreter and depth < 5:  # execve(2) gives up at the fifth
+        _refuse_engine(name, os.fsdecode(interpreter[0]), depth + 1)
 
 
 def execute(path: str, arguments: list[str], variables: dict[str, str]) -> NoReturn:

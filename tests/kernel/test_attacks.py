@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labcontainer.errors import LabError
+from labcontainer.errors import InitError, LabError
 
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
@@ -61,3 +61,34 @@ def test_a_link_at_a_mount_point_leads_nowhere_on_the_host(lab: Engine, tmp_path
     volume = {str(source): {"bind": "/data/made/deep", "mode": "rw"}}
     run_with_link(lab, "/data", f"{way}{outside}", volumes=volume)
     assert os.listdir(outside) == []
+
+
+def test_the_engines_own_program_is_refused_as_a_command(lab: Engine) -> None:
+    """CVE-2019-5736: /proc/self/exe is the host's Python until the container's command has been executed."""
+    script = "printf '#!/proc/self/exe\\n' > /evil; printf '#!/evil\\n' > /twice; ln -s /proc/self/exe /link; "
+    script += "chmod +x /evil /twice"
+    container = lab.containers.run("lab/base", ["sh", "-c", f"{script}; exec sleep 60"], detach=True)
+    try:
+        while container.exec_run(["test", "-x", "/twice"]).exit_code:
+            pass
+        for path in ("/proc/self/exe", "/link", "/evil", "/twice"):
+            with pytest.raises(InitError, match="leads to a program of the host's"):
+                container.exec_run([path])
+    finally:
+        container.remove(force=True)
+    with pytest.raises(InitError, match="leads to a program of the host's"):
+        lab.containers.run("lab/base", ["/proc/self/exe"], remove=True)
+
+
+def test_a_command_inherits_nothing_of_the_engines(lab: Engine) -> None:
+    """CVE-2024-21626: a descriptor of the host's, inherited or as the working directory, leads out of the container."""
+    container = lab.containers.run("lab/base", ["sleep", "60"], detach=True)
+    try:
+        # The fourth is that of ls itself, on the directory that it reads.
+        assert container.exec_run(["ls", "/proc/self/fd"]).output == b"0\n1\n2\n3\n"
+        assert lab.containers.run("lab/base", ["ls", "/proc/self/fd"], remove=True) == b"0\n1\n2\n3\n"
+        for number in range(3, 20):
+            with pytest.raises(InitError):
+                container.exec_run(["true"], workdir=f"/proc/self/fd/{number}")
+    finally:
+        container.remove(force=True)
