@@ -48,6 +48,7 @@ class Job:
     new_cgroup: bool
     stdio: tuple[int, int, int] | None  # None: a terminal is made inside
     reaper: bool = False  # the command runs below a PID 1 that waits for orphans
+    hidden: bool = False  # that PID 1 cannot be looked into from the container
     joined: Joins = field(default_factory=dict)  # the namespaces of others, as open descriptors
     fifo: int | None = None  # where the word to start comes from, if nobody stays to send it
     preserve_fds: int = 0
@@ -115,7 +116,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         hooks.run(spec.hooks, "startContainer", {**job.hook_state, "status": "created", "pid": os.getpid()})
         command.filter_last(spec.process, job.seccomp_filter)
         if job.reaper:
-            reaper.run(path, arguments, variables, connection)
+            reaper.run(path, arguments, variables, connection, hidden=job.hidden)
         command.execute(path, arguments, variables)
 
 

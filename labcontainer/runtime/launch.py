@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from labcontainer.errors import InitError, LabError, told
-from labcontainer.kernel import cgroup, namespaces, process, seccomp, trace, userns
+from labcontainer.kernel import capabilities, cgroup, namespaces, process, seccomp, trace, userns
+from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.overlay import Overlay
@@ -207,6 +208,7 @@ def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
         steps=plan.root(spec, order.rootfs, order.snapshot, cgroups=group.directories if group else ()),
         seccomp_filter=filter,
         new_user="user" in kinds,
+        hidden="user" not in kinds and Capability.CAP_SYS_PTRACE in capabilities.read().effective,
         cgroup=group,
         new_cgroup="cgroup" in kinds,
         stdio=order.stdio,

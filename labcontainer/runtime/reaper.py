@@ -24,11 +24,17 @@ from labcontainer.runtime import channel, command
 _OURS = {signal.SIGCHLD, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT}
 
 
-def run(path: str, arguments: list[str], variables: dict[str, str], connection: socket.socket) -> NoReturn:
+def run(
+    path: str, arguments: list[str], variables: dict[str, str], connection: socket.socket, *, hidden: bool
+) -> NoReturn:
     """Start the command and see it through; ends as it ends, with 128 + n after signal n.
 
     See: man 7 pid_namespaces (init's duties)
     """
+    if hidden:
+        # /proc/1 would show the container's root the host's Python, to be written to (CVE-2019-5736), and our memory.
+        with contextlib.suppress(OSError):  # a filter of the bundle's own may refuse it
+            process.prctl(Prctl.PR_SET_DUMPABLE, 0)
     every = signal.valid_signals()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, every)
     child = process.fork()

@@ -92,3 +92,15 @@ def test_a_command_inherits_nothing_of_the_engines(lab: Engine) -> None:
                 container.exec_run(["true"], workdir=f"/proc/self/fd/{number}")
     finally:
         container.remove(force=True)
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_pid_1_that_stays_python_cannot_be_looked_into(lab: Engine) -> None:
+    """CVE-2019-5736, by the long way: with --init a process of the host's Python lives in the container."""
+    container = lab.containers.run("lab/base", ["sleep", "60"], detach=True, init=True)
+    try:
+        for command in ("readlink /proc/1/exe", "cat /proc/1/environ", "readlink /proc/1/fd/0", "cat /proc/1/maps"):
+            seen = container.exec_run(["sh", "-c", f"{command} 2>/dev/null"])
+            assert (seen.exit_code != 0, seen.output) == (True, b"")
+    finally:
+        container.remove(force=True)
