@@ -104,3 +104,10 @@ def test_a_pid_1_that_stays_python_cannot_be_looked_into(lab: Engine) -> None:
             assert (seen.exit_code != 0, seen.output) == (True, b"")
     finally:
         container.remove(force=True)
+
+
+@pytest.mark.parametrize("place", ["/proc", "/sys"])
+def test_an_image_whose_proc_or_sys_is_a_link_is_refused(lab: Engine, place: str) -> None:
+    """CVE-2019-19921, CVE-2023-27561: elsewhere they would be mounted with their dangerous paths unmasked."""
+    for target in ("/elsewhere", "/etc", "../../../etc"):
+        assert "refusing to mount there" in run_with_link(lab, place, target)
