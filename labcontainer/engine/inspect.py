@@ -37,7 +37,7 @@ def container(engine: Engine, directory: Path, *, size: bool = False) -> dict[st
         "Created": log.timestamp(asked.created_ns),
         "Path": asked.command[0],
         "Args": list(asked.command[1:]),
-        "State": _state(each),
+        "State": _state(each, request),
         "Image": asked.image_id,
         "LogPath": "" if request.log is None else str(directory / log.NAME),
         "Name": f"/{asked.name}",
@@ -64,7 +64,7 @@ def _spec(directory: Path) -> dict[str, Any]:
     return spec if isinstance(spec, dict) else {}
 
 
-def _state(each: Summary) -> dict[str, Any]:
+def _state(each: Summary, request: Request) -> dict[str, Any]:
     now = each.state
     lives = now.init is not None and now.init.alive()
     found = {
@@ -80,21 +80,20 @@ def _state(each: Summary) -> dict[str, Any]:
         "StartedAt": _moment(now.started_ns),
         "FinishedAt": _moment(now.finished_ns),
     }
-    health = _health(each.directory)
-    return {**found, "Health": health} if health else found
+    return {**found, "Health": _health(each.directory)} if request.health else found
 
 
 def _moment(ns: int | None) -> str:
     return _NEVER if ns is None else log.timestamp(ns)
 
 
-def _health(directory: Path) -> dict[str, Any] | None:
+def _health(directory: Path) -> dict[str, Any]:
     try:
         known = json.loads((directory / "health.json").read_text())
         checks = [{**one, "Start": _time(one["Start"]), "End": _time(one["End"])} for one in known["Log"]]
         return {**known, "Log": checks}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {"Status": "starting", "FailingStreak": 0, "Log": []}  # nothing was checked yet
 
 
 def _time(seconds: float) -> str:
