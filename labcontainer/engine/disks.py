@@ -39,22 +39,22 @@ class Weight:
 
 def rates(name: str, given: Given, read: Callable[[str, int | str], int] | None) -> tuple[Rate, ...]:
     """The rates of the flag `name`, whose values `read` reads (None: whole numbers). Raises: UsageError."""
-    found = []
+    found = {}  # of two for one disk the last counts
     for path, text in _pairs(name, given, "Rate"):
         rate = read(name, text) if read else _whole(name, text)
         if rate < 1:
             raise UsageError(name, f"{path}:{text}", "a rate of 0 would stop the disk: give 1 or more")
-        found.append(Rate(path, rate))
-    return tuple(found)
+        found[path] = Rate(path, rate)
+    return tuple(found.values())
 
 
 def weights(name: str, given: Given) -> tuple[Weight, ...]:
     """The weights of the flag `name`. Raises: UsageError."""
-    found = tuple(Weight(path, _whole(name, text)) for path, text in _pairs(name, given, "Weight"))
-    for one in found:
+    found = {path: Weight(path, _whole(name, text)) for path, text in _pairs(name, given, "Weight")}
+    for one in found.values():
         if not 10 <= one.weight <= 1000:
             raise UsageError(name, f"{one.path}:{one.weight}", "a weight can be 10 to 1000")
-    return found
+    return tuple(found.values())
 
 
 def _pairs(name: str, given: Given, key: str) -> list[tuple[str, int | str]]:

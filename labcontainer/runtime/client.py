@@ -97,7 +97,7 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Write to the container's stdin; empty data closes it. After its end, data goes nowhere, as in a pipe."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             channel.send_data(self._socket, channel.STDIN, data)
 
     def offer(self, data: bytes) -> bool:

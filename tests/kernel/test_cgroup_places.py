@@ -12,7 +12,7 @@ import pytest
 
 from labcontainer.errors import HostError, UsageError
 from labcontainer.kernel import cgroup
-from labcontainer.kernel.cgroup import Cgroup, Limits, tree
+from labcontainer.kernel.cgroup import Cgroup, HugepageLimit, Limits, tree
 from tests.kernel.conftest import Inside, eventually, run_script
 
 pytestmark = pytest.mark.usefixtures("needs_root")
@@ -134,6 +134,34 @@ def test_a_kill_for_memory_counts_in_the_cgroup_above_too(group: Cgroup) -> None
     try:
         assert inside("kept = bytearray(b'x' * (256 << 20))").wait(60) == -9
         assert group.events().oom_kill == 1
+    finally:
+        inside.end()
+
+
+def test_a_process_joins_those_inside_where_a_cgroup_gives_its_controllers_away(group: Cgroup) -> None:
+    unified = group.directories[-1]
+    if not (unified / "cgroup.subtree_control").exists():
+        pytest.skip("belongs to another run: on a machine with cgroup version 2")
+    nested = cgroup.create(f"{group.name}/init.scope")
+    inside = Inside(nested)
+    try:
+        inside(BUSY)
+        available = (unified / "cgroup.controllers").read_text().split()
+        if not available:
+            group.set(
+                Limits(hugepages=(HugepageLimit("2MB", 0),))
+            )  # has hugetlb given to it, where version 1 has the rest
+            available = (unified / "cgroup.controllers").read_text().split()
+        (unified / "cgroup.subtree_control").write_text(f"+{available[0]}")
+        second = subprocess.Popen(["sleep", "100"])
+        try:
+            cgroup.open(group.name).add(second.pid)
+            standing = Path(f"/proc/{second.pid}/cgroup").read_text().splitlines()[-1]
+            assert standing.endswith(f"/{group.name}/init.scope")
+            assert second.pid in cgroup.open(group.name).pids()
+        finally:
+            second.kill()
+            second.wait()
     finally:
         inside.end()
 

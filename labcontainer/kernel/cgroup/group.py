@@ -74,6 +74,7 @@ class Cgroup:
         self._controllers = controllers
         self._unified = unified
         self._fd: int | None = None
+        self._is_new = False
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -88,6 +89,7 @@ class Cgroup:
         self._controllers.make()
         if self._unified:
             tree.make(self._unified)
+        self._is_new = True
 
     def set(self, limits: Limits) -> None:
         """Write `limits`; what is None stays. Raises: KernelError, HostError (no such controller).
@@ -127,7 +129,7 @@ class Cgroup:
     def directory_fd(self) -> int | None:
         """A descriptor for clone3's CLONE_INTO_CGROUP, where version 2 is there. See: man 2 clone"""
         if self._unified is not None and self._fd is None:
-            self._fd = os.open(self._unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = os.open(self._home(self._unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self._fd
 
     def add(self, pid: int) -> None:
@@ -149,9 +151,10 @@ class Cgroup:
 
         Raises: KernelError (EACCES). See: man 7 cgroups (tasks), kernel/cgroup/cgroup.c cgroup_procs_write_start
         """
+        first = self._controllers.directories
         for directory in self._to_join():
-            whole = directory == self._unified  # version 2 moves single threads only inside of a threaded subtree
-            file.write(directory / ("cgroup.procs" if whole else "tasks"), "0")
+            # Version 2 moves single threads only inside of a threaded subtree.
+            file.write(directory / ("tasks" if directory in first else "cgroup.procs"), "0")
 
     def pids(self) -> tuple[int, ...]:
         """The processes inside, those of nested cgroups too. Raises: KernelError. See: man 7 cgroups"""
@@ -210,8 +213,25 @@ class Cgroup:
             tree.remove(directory)
 
     def _to_join(self) -> tuple[Path, ...]:
-        born_inside = self._unified if self._fd is not None else None
-        return tuple(directory for directory in self.directories if directory != born_inside)
+        first = self._controllers.directories
+        if self._unified is None or self._fd is not None:  # None of version 2, or born inside of it
+            return first
+        return (*first, self._home(self._unified))
+
+    def _home(self, unified: Path) -> Path:
+        """Where in version 2 a process may stand: not in a cgroup that gives controllers to those inside it, as that
+        of a container in which systemd runs; there it is with the processes that do.
+
+        See: https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
+        """
+        if self._is_new:
+            return unified
+        for place in tree.below(unified):
+            with contextlib.suppress(KernelError):  # it was removed meanwhile
+                stands = place == unified or file.read(place / "cgroup.procs")
+                if stands and not file.read(place / "cgroup.subtree_control"):
+                    return place
+        return unified
 
     def _kill_each(self) -> None:
         # Frozen, nobody forks while we go through the list; version 1 lets the frozen die only once they are thawed.
