@@ -40,6 +40,7 @@ test-v2: .venv/installed-v2
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/start.py $(ARGS)
+	@$(BIN)/python benchmarks/trace.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist test-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
