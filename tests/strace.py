@@ -16,9 +16,12 @@ from dataclasses import dataclass
 # Numbers and names that were joined by |, a structure's fields, a list's members, or text.
 Value = frozenset[int | str] | dict[str, "Value"] | list["Value"] | str
 
+FORKS = ("clone", "clone3", "fork", "vfork")
 _START = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)", re.DOTALL)
 _RESUMED = re.compile(r"(?P<pid>\d+) +<\.\.\. (?P<call>\w+) resumed>(?P<rest>.*)", re.DOTALL)
-_RESULT = re.compile(r"(?P<arguments>.*)\)\s+= (?P<result>\?|-?\w+)(?: (?P<errno>E\w+))?", re.DOTALL)
+_RESULT = re.compile(
+    r"(?P<arguments>.*)\)\s+= (?P<result>\?|-?\w+)(?: (?P<errno>E\w+)| /\* (?P<outside>\d+) in .*)?", re.DOTALL
+)
 _ESCAPE = re.compile(r'\\([0-7]{1,3}|x[0-9a-f]{2}|["\\nrtvf])')
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "f": "\f", '"': '"', "\\": "\\"}
 _TOKEN = re.compile(
@@ -33,13 +36,17 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Line:
-    """One system call of process `pid`; `result` is None where strace saw none, `errno` a name."""
+    """One system call of process `pid`; `result` is None where strace saw none, `errno` a name.
+
+    `born` is the process that the call has made, by the number that strace gives it; `result` the caller's number.
+    """
 
     pid: int
     call: str
     text: str
     result: int | None
     errno: str | None
+    born: int | None
 
     @property
     def arguments(self) -> tuple[Value, ...]:
@@ -76,7 +83,8 @@ def _line(pid: int, call: str, rest: str) -> Line:
     found = _RESULT.match(rest)
     assert found, f"{call}({rest}"
     result = None if found["result"] == "?" else number(found["result"])
-    return Line(pid, call, found["arguments"], result, found["errno"])
+    born = int(found["outside"] or result or 0) if call in FORKS and not found["errno"] else None
+    return Line(pid, call, found["arguments"], result, found["errno"], born)
 
 
 def number(text: str) -> int:

@@ -34,6 +34,9 @@ def containers(home: Path) -> dict[str, dict[str, Any]]:
     files = home / "files"
     files.mkdir()
     (files / "one").touch()
+    script = home / "script"
+    script.write_text("no #! line, and nothing for this machine")
+    script.chmod(0o755)
     os.dup2(os.open("/dev/null", os.O_RDONLY), ONLY_HERE)
     return {
         "ordinary": {
@@ -46,9 +49,10 @@ def containers(home: Path) -> dict[str, dict[str, Any]]:
             "volumes": {str(files / "one"): {"bind": "/etc/one", "mode": "rw"}},
         },
         "privileged": {"command": "true", "privileged": True, "entrypoint": ["sh", "-c"], "stdin_open": True},
+        "reaped": {"command": ["sh", "-c", "sleep 0 & wait"], "init": True, "tty": True},
         "missing source": {"command": "true", "volumes": {f"/proc/self/fd/{ONLY_HERE}": {"bind": "/v"}}},
         "missing command": {"command": "no-such-command"},
-        "no program": {"command": "/etc/passwd"},
+        "no program": {"command": "/run/me", "volumes": {str(script): {"bind": "/run/me"}}},
         "no directory": {"command": "true", "working_dir": "/etc/passwd"},
     }  # fmt: skip
 
@@ -62,6 +66,7 @@ def main() -> None:
         engine.containers.run("lab/base", "true", remove=True)
         for name, settings in containers(home).items():
             told[name] = recorded(engine, name, partial(run, engine, settings))
+        told["exec"] = recorded(engine, "exec", lambda: execute(engine))
         told["by hand"] = recorded(engine, "by hand", lambda: by_hand(engine, home))
     json.dump(told, sys.stdout)
 
@@ -88,6 +93,16 @@ def marked(name: str) -> Iterator[None]:
 def run(engine: Engine, settings: dict[str, Any]) -> None:
     """One container, from its birth to its removal."""
     engine.containers.run("lab/base", remove=True, **settings)
+
+
+def execute(engine: Engine) -> None:
+    """A command in a container that runs already."""
+    container = engine.containers.run("lab/base", ["sleep", "60"], detach=True, init=True, **limits())
+    try:
+        container.exec_run(["true"], environment={"COLOUR": "red"})
+        container.exec_run(["no-such-command"])
+    finally:
+        container.remove(force=True)
 
 
 def limits() -> dict[str, Any]:

@@ -73,9 +73,11 @@ def hint(call: str, number: int) -> str:
 
     See: man 3 errno
     """
-    if number in (errno.EPERM, errno.EACCES) and os.geteuid() == 0 and not _is_whole_root():
+    known = _HINTS.get((call, number), "")
+    # Of seccomp the known hint names the better remedy: no_new_privs, which needs no privilege at all.
+    if call != "seccomp" and number in (errno.EPERM, errno.EACCES) and os.geteuid() == 0 and not _is_whole_root():
         return "root without CAP_SYS_ADMIN here; if this is a container, start it with --privileged"
-    return _HINTS.get((call, number), "")
+    return known
 
 
 def _is_whole_root() -> bool:

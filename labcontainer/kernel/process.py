@@ -46,6 +46,13 @@ class Prctl(enum.IntEnum):
     PR_CAP_AMBIENT = 47
 
 
+class Dumpable(enum.IntEnum):
+    """Who may look into this process through /proc/PID and ptrace(2) (``linux/sched/coredump.h``)."""
+
+    SUID_DUMP_DISABLE = 0
+    SUID_DUMP_USER = 1
+
+
 class CloseRange(enum.IntFlag):
     """Flags of close_range(2)."""
 
@@ -124,6 +131,7 @@ def clone3(flags: CloneFlag, *, cgroup: int | None = None) -> Child | None:
     started_ns = trace.clock()
     pid, pidfd = fork_with_clone3(flags, signal.SIGCHLD, cgroup or 0)
     if pid == 0:
+        trace.forked()
         return None
     arguments: dict[str, object] = {"flags": flags, "exit_signal": signal.SIGCHLD}
     if cgroup is not None:
@@ -148,7 +156,9 @@ def fork() -> int:
     except OSError as error:
         trace.emit("fork", {}, -1, error.errno or 0, started_ns, depth=1)
         raise failure("fork", {}, error.errno or 0) from None
-    if pid:
+    if pid == 0:
+        trace.forked()
+    else:
         trace.emit("fork", {}, pid, 0, started_ns, depth=1)
     return pid
 
@@ -166,7 +176,7 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 
     Raises: KernelError (ESRCH: it has ended and been waited for). See: man 2 pidfd_send_signal
     """
-    invoke("pidfd_send_signal", pidfd=pidfd, sig=sig, info=None, flags=0)
+    invoke("pidfd_send_signal", pidfd=pidfd, sig=_signal(sig), info=None, flags=0)
 
 
 def prctl(option: Prctl, arg2: int | bytes = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -226,6 +236,14 @@ def setsid() -> int:
     Returns: the session's id. Raises: KernelError (EPERM: leads a process group already). See: man 2 setsid
     """
     return invoke("setsid")
+
+
+def setpgid(pid: int, pgid: int) -> None:
+    """Put process `pid` into the process group `pgid`; 0 means the caller, and a group of its own.
+
+    Raises: KernelError. See: man 2 setpgid
+    """
+    observe("setpgid", os.setpgid, pid=pid, pgid=pgid)
 
 
 def setresuid(ruid: int, euid: int, suid: int) -> None:

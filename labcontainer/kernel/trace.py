@@ -87,6 +87,7 @@ Sink = Callable[[Event], None]
 _sinks: tuple[Sink, ...] = ()
 _role: Role = Role.ENGINE
 _pid: int | None = None
+_self: int | None = None  # a descriptor of the host's /proc/self, the link itself: it leads nowhere else
 _step: ContextVar[tuple[str, str]] = ContextVar("step", default=("", ""))
 
 
@@ -112,23 +113,35 @@ def to_file(fd: int) -> None:
     `fd` must be opened with O_APPEND: the Linux kernel then keeps the lines of several processes apart. A
     child made by fork goes on writing, and says who it is with `become`.
     """
+    global _self
+    # Kept for the children: once they have changed their root, /proc/self would name them by another number.
+    with contextlib.suppress(OSError):
+        _self = os.open("/proc/self", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     _attach(lambda event: _write_all(fd, event.to_json().encode() + b"\n"))
 
 
 def become(role: Role) -> None:
-    """After a fork: events now come from `role` and this process's pid, and belong to no step of its parent."""
-    global _role, _pid
+    """After a fork: events come from `role` from here on."""
+    global _role
     _role = role
+    forked()
+
+
+def forked() -> None:
+    """In a new child: events now come from this process's pid, and belong to no step of its parent."""
+    global _pid
     _step.set(("", ""))
-    # Inside a PID namespace getpid() is 1, but /proc is still the host's until the root changes, and
-    # /proc/self names us by the host's number. Only a recording process pays for the look.
-    _pid = int(os.readlink("/proc/self")) if _sinks else None
+    # Inside a PID namespace getpid() is 1; the host's /proc/self is a link to the host's number for us.
+    _pid = int(os.readlink("", dir_fd=_self)) if _sinks and _self is not None else None
 
 
 def stop() -> None:
     """Forget every sink: a child that must not record calls this after its fork."""
-    global _sinks
+    global _sinks, _self
     _sinks = ()
+    if _self is not None:
+        os.close(_self)
+        _self = None
 
 
 @contextlib.contextmanager

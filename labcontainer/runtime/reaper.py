@@ -16,8 +16,9 @@ import socket
 from typing import NoReturn
 
 from labcontainer.errors import InitError
-from labcontainer.kernel import process
+from labcontainer.kernel import process, trace
 from labcontainer.kernel.process import Prctl
+from labcontainer.kernel.trace import Role
 from labcontainer.runtime import channel, command
 
 # Sent by the Linux kernel to the process whose fault it is: these are not for the child.
@@ -40,6 +41,7 @@ def run(
     child = process.fork()
     if child == 0:
         # We are the command to be: same privileges, a process group of our own that the terminal's keys reach.
+        trace.become(Role.CHILD)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _lead_the_terminal()
         try:
@@ -48,9 +50,10 @@ def run(
             channel.send(connection, "failed", stage=error.stage, cause=error.cause, exit_code=error.exit_code)
             os._exit(error.exit_code)
     connection.close()
-    process.close_range(3)
     with contextlib.suppress(OSError):
         process.prctl(Prctl.PR_SET_NAME, b"lab-init")
+    trace.stop()  # what is closed now is the trace, too
+    process.close_range(3)
     while True:
         received = signal.sigwaitinfo(every)
         if received.si_signo != signal.SIGCHLD:
@@ -75,7 +78,7 @@ def _reap(child: int) -> None:
 
 
 def _lead_the_terminal() -> None:
-    os.setpgid(0, 0)
+    process.setpgid(0, 0)
     if os.isatty(0):
         # A background group that asks for the terminal would be stopped by SIGTTOU.
         before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)

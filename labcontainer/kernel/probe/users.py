@@ -14,7 +14,7 @@ from labcontainer.kernel.probe.place import Place
 from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
 from labcontainer.kernel.probe.trial import Outcome, Trial, start
 from labcontainer.kernel.proc import IdRange
-from labcontainer.kernel.process import Prctl
+from labcontainer.kernel.process import Dumpable, Prctl
 from labcontainer.kernel.userns import IdMaps
 
 _NOBODY = 65534
@@ -80,7 +80,7 @@ def _become_nobody() -> None:
         # In a sandbox root may be the only user that there is.
         raise KernelError(error.errno or 0, f"becoming user {_NOBODY}") from None
     # After a change of user /proc/self belongs to root, and with it the maps that we must write.
-    process.prctl(Prctl.PR_SET_DUMPABLE, 1)
+    process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_USER)
 
 
 def _ranges(place: Place) -> str | Outcome:
