@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,7 +32,9 @@ _FLAGS = (
     click.option("--cap-add", "cap_add", multiple=True, metavar="NAME", help="Add a capability (ALL: every one)."),
     click.option("--cap-drop", "cap_drop", multiple=True, metavar="NAME", help="Drop a capability."),
     click.option("--privileged", "privileged", is_flag=True, help="All capabilities, no filter, no masks."),
-    click.option("--security-opt", "security_opt", multiple=True, metavar="no-new-privileges|seccomp=unconfined"),
+    click.option(
+        "--security-opt", "security_opt", multiple=True, metavar="no-new-privileges|seccomp=unconfined|seccomp=FILE"
+    ),
     click.option("-v", "--volume", "volumes", multiple=True, metavar="/HOST:/INSIDE[:ro]", help="Bind a host path."),
     click.option("--log-driver", "log_driver", metavar="json-file|none", help="Where the output is kept."),
     click.option("--log-opt", "log_opts", multiple=True, metavar="NAME=VALUE", help="max-size=10m, max-file=3."),
@@ -78,8 +81,12 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
             chosen["no_new_privileges"] = True
         elif text in ("seccomp=unconfined", "seccomp:unconfined"):
             chosen["seccomp"] = False
+        elif text.startswith(("seccomp=", "seccomp:")):
+            chosen["seccomp"] = _policy(text[len("seccomp=") :])
         else:
-            raise click.UsageError(f"--security-opt {text}: choose no-new-privileges or seccomp=unconfined")
+            raise click.UsageError(
+                f"--security-opt {text}: choose no-new-privileges, seccomp=unconfined or seccomp=FILE"
+            )
     return chosen
 
 
@@ -119,3 +126,10 @@ def _nanoseconds(name: str, text: str) -> int:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise click.UsageError(f"--health-{name.replace('_', '-')} {text}: write a time such as 30s, 1m30s or 500ms")
     return round(sum(float(number) * units[unit] for number, unit in parts))
+
+
+def _policy(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--security-opt seccomp={path}: no seccomp policy: {error}") from None

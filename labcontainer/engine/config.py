@@ -149,8 +149,8 @@ def _resources(options: Options) -> Resources:
 
 
 def _seccomp(options: Options) -> dict[str, object] | None:
-    if options.privileged or not options.seccomp:
+    # As docker does it: a policy that somebody has chosen holds for a privileged container, too.
+    if options.seccomp is False or (options.seccomp is True and options.privileged):
         return None
-    return seccomp.resolve(
-        seccomp.docker_default(), capabilities=[capability.name for capability in options.capabilities]
-    )
+    policy = seccomp.docker_default() if options.seccomp is True else options.seccomp
+    return seccomp.resolve(policy, capabilities=[capability.name for capability in options.capabilities])

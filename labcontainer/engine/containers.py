@@ -77,7 +77,8 @@ class Containers:
         Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, the limits (mem_limit "64m",
         nano_cpus, pids_limit …: `limits.Constraints`), network_mode ("none", "host"), read_only, cap_add, cap_drop,
         privileged, volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove,
-        no_new_privileges, seccomp (False switches the filter off), init (a PID 1 that waits for orphans),
+        no_new_privileges, seccomp (False: no filter; else a policy in docker's format), init (a PID 1 that waits for
+        orphans),
         restart_policy ({"Name": "on-failure", "MaximumRetryCount": 3}), healthcheck ({"test": […], "interval": ns …}),
         stop_signal, stop_timeout (seconds), log_config ({"Type": "json-file", "Config": {"max-size": "10m"}}).
 
@@ -252,6 +253,7 @@ def parse(command: Command, settings: Mapping[str, Any]) -> Options:
         health=options.health(given.pop("healthcheck", None)),
         stop_signal=options.stop_signal(given.pop("stop_signal", None)),
         stop_timeout_s=float(given.pop("stop_timeout", 10)),
+        seccomp=options.policy(given.pop("seccomp", True)),
         **{flag: bool(given.pop(flag, default)) for flag, default in _FLAGS.items()},
     )
     given.pop("user", None)
@@ -269,5 +271,4 @@ _FLAGS = {
     "init": False,
     "stdin_once": False,
     "no_new_privileges": False,
-    "seccomp": True,
 }

@@ -50,7 +50,7 @@ class Options:
     privileged: bool = False
     capabilities: frozenset[Capability] = DOCKER_DEFAULT
     no_new_privileges: bool = False
-    seccomp: bool = True
+    seccomp: bool | Mapping[str, Any] = True  # False: no filter; else docker's policy, or this one
     volumes: tuple[Volume, ...] = ()
     tty: bool = False
     stdin_open: bool = False
@@ -118,6 +118,15 @@ def working_dir(given: str | None) -> str | None:
     """The directory in which the command starts; it is made if it is not there. Raises: UsageError."""
     if given is not None and (not given.startswith("/") or "\0" in given):
         raise UsageError("workdir", given, "it must be an absolute path")
+    return given
+
+
+def policy(given: bool | Mapping[str, Any] | None) -> bool | Mapping[str, Any]:
+    """A seccomp policy in docker's format or a bundle's; True is docker's own, False none. Raises: UsageError."""
+    if given is None or isinstance(given, bool):
+        return given is not False
+    if not isinstance(given, Mapping):
+        raise UsageError("seccomp", given, "give False, or a policy: the JSON object of a profile")
     return given
 
 

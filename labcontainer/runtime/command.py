@@ -18,13 +18,14 @@ from pathlib import PurePosixPath
 from typing import NoReturn
 
 from labcontainer.errors import HostError, InitError, KernelError, told
-from labcontainer.kernel import capabilities, file, process, pty, seccomp
+from labcontainer.kernel import capabilities, file, process, pty
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.mount import At
 from labcontainer.kernel.openat2 import Resolve, openat2
 from labcontainer.kernel.process import CloseRange, Infinity, Prctl, ResourceLimit
 from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel
+from labcontainer.runtime.filters import Filter
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -91,12 +92,12 @@ def _rlim(value: int) -> int:
     return Infinity.RLIM_INFINITY if value >= (1 << 63) - 1 else value
 
 
-def give_privileges_away(config: Process, filter: bytes | None) -> None:
+def give_privileges_away(config: Process, filter: Filter | None, connection: socket.socket) -> None:
     """Become the command's user with the command's capabilities. Raises: KernelError, OSError."""
     wanted = config.capabilities
     # Without no_new_privs a filter needs CAP_SYS_ADMIN, which we are about to give away.
     if filter is not None and not config.no_new_privileges:
-        seccomp.load(filter)
+        filter.load(connection)
     if wanted is not None:
         capabilities.drop_bounding(_caps(wanted.bounding))
         process.prctl(Prctl.PR_SET_KEEPCAPS, 1)
@@ -111,10 +112,13 @@ def give_privileges_away(config: Process, filter: bytes | None) -> None:
         process.prctl(Prctl.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def filter_last(config: Process, filter: bytes | None) -> None:
-    """Load a filter that needs no privilege as late as can be: what came before is then no concern of its rules."""
-    if filter is not None and config.no_new_privileges:
-        seccomp.load(filter)
+def filter_late(config: Process, filter: Filter | None, connection: socket.socket, *, ready: bool) -> None:
+    """Load a filter that needs no privilege as late as can be: what came before is then no concern of its rules.
+
+    That is when the keeper was told that we are `ready`, but before it where the keeper has to speak to an agent.
+    """
+    if filter is not None and config.no_new_privileges and filter.listens is not ready:
+        filter.load(connection)
 
 
 def _set_groups(groups: list[int]) -> None:

@@ -27,8 +27,9 @@ from labcontainer.errors import InitError
 from labcontainer.kernel import file, namespaces, process, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
-from labcontainer.oci.runtime_spec import Spec
+from labcontainer.oci.runtime_spec import Process, Spec
 from labcontainer.runtime import channel, command, hooks, reaper
+from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.steps import EnterRoot, Held, Step
 
 Joins = dict[CloneFlag, int]
@@ -42,7 +43,7 @@ class Job:
 
     spec: Spec
     steps: tuple[Step, ...]
-    seccomp_filter: bytes | None
+    filter: Filter | None
     new_user: bool
     cgroup: Cgroup | None
     new_cgroup: bool
@@ -106,15 +107,14 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     with stage("limits", "what the command may use, and what it must not inherit"):
         command.limit(spec.process, preserve_fds=job.preserve_fds)
     with stage("privileges", "capabilities and system calls that the command does not need are given away"):
-        command.give_privileges_away(spec.process, job.seccomp_filter)
+        command.give_privileges_away(spec.process, job.filter, connection)
     with stage("command", "from here on this process is the container's command"):
         arguments, variables = list(spec.process.args), command.environment(spec.process)
         command.change_directory(spec.process.cwd)
         path = command.find(arguments[0], variables)
-        channel.send(connection, "ready")
-        _await_start(job, connection)
+        _await_start(job, spec.process, connection)
         hooks.run(spec.hooks, "startContainer", {**job.hook_state, "status": "created", "pid": os.getpid()})
-        command.filter_last(spec.process, job.seccomp_filter)
+        command.filter_late(spec.process, job.filter, connection, ready=True)
         if job.reaper:
             reaper.run(path, arguments, variables, connection, hidden=job.hidden)
         command.execute(path, arguments, variables)
@@ -145,7 +145,9 @@ def _make_root(job: Job) -> None:
         tree.close()
 
 
-def _await_start(job: Job, connection: socket.socket) -> None:
+def _await_start(job: Job, config: Process, connection: socket.socket) -> None:
+    command.filter_late(config, job.filter, connection, ready=False)
+    channel.send(connection, "ready")
     if job.fifo is None:
         _expect(connection, "start")
         return

@@ -17,22 +17,23 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from labcontainer.errors import InitError, KernelError, StateError
-from labcontainer.kernel import cgroup, namespaces, process, seccomp, trace
+from labcontainer.kernel import cgroup, namespaces, process, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import NAMESPACES, CloneFlag
-from labcontainer.kernel.process import Child, Prctl
+from labcontainer.kernel.process import Child, Dumpable, Prctl
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel, command, launch
-from labcontainer.runtime.launch import Stdio
+from labcontainer.runtime.filters import Filter
+from labcontainer.runtime.launch import Order, Stdio
 from labcontainer.runtime.state import ProcessId, State
 
 _FOR_CHILDREN = CloneFlag.CLONE_NEWPID | CloneFlag.CLONE_NEWUSER
@@ -52,8 +53,9 @@ class _Target:
     pidfd: int
     flags: CloneFlag
     cgroup: Cgroup | None
-    filter: bytes | None
+    filter: Filter | None
     preserve_fds: int
+    state: Mapping[str, Any]
 
 
 def join(
@@ -73,7 +75,7 @@ def join(
     KernelError. See: man 2 setns, man 7 pid_namespaces
     """
     target = _target(directory, state, cache, preserve_fds)
-    process.prctl(Prctl.PR_SET_DUMPABLE, 0)
+    process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
     with trace.step("join", "children of a process that joins a PID namespace are born in it"):
         if target.flags & _FOR_CHILDREN:
             namespaces.setns(target.pidfd, target.flags & _FOR_CHILDREN)
@@ -88,7 +90,7 @@ def join(
         _become(target, config, stdio, theirs)
     theirs.close()
     os.close(target.pidfd)
-    return Joined(child, ours, launch.await_ready(ours))
+    return Joined(child, ours, launch.await_ready(ours, child.pid, target.filter, target.state))
 
 
 def _target(directory: Path, state: State, cache: Path | None, preserve_fds: int) -> _Target:
@@ -100,10 +102,11 @@ def _target(directory: Path, state: State, cache: Path | None, preserve_fds: int
         if there.get(name) != here.get(name):
             flags |= flag
     spec = Bundle(directory).read()
-    filter = None
-    if spec.linux and spec.linux.seccomp:
-        filter = seccomp.compile(spec.linux.seccomp, cache=cache)
-    return _Target(pidfd, flags, cgroup.open(state.cgroup) if state.cgroup else None, filter, preserve_fds)
+    known = Order(spec, directory, id=state.id).state(state.init.pid if state.init else 0)
+    return _Target(
+        pidfd, flags, cgroup.open(state.cgroup) if state.cgroup else None, Filter.of(spec, cache), preserve_fds,
+        {**known, "status": "running"},
+    )  # fmt: skip
 
 
 def _hold(state: State) -> int:
@@ -149,13 +152,14 @@ def _become(target: _Target, config: Process, stdio: Stdio | None, connection: s
         with at("limits", "what the command may use, and what it must not inherit"):
             command.limit(config, preserve_fds=target.preserve_fds)
         with at("privileges", "capabilities and system calls that the command does not need are given away"):
-            command.give_privileges_away(config, target.filter)
+            command.give_privileges_away(config, target.filter, connection)
         with at("command", "from here on this process is the command"):
             arguments, variables = list(config.args), command.environment(config)
             command.change_directory(config.cwd)
             path = command.find(arguments[0], variables)
+            command.filter_late(config, target.filter, connection, ready=False)
             channel.send(connection, "ready")
-            command.filter_last(config, target.filter)
+            command.filter_late(config, target.filter, connection, ready=True)
             command.execute(path, arguments, variables)
     except BaseException as error:  # noqa: BLE001  nothing may escape: below us is the keeper's stack
         code = error.exit_code if isinstance(error, InitError) else 125

@@ -13,12 +13,13 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labcontainer.errors import InitError, LabError, told
-from labcontainer.kernel import capabilities, cgroup, namespaces, process, seccomp, trace, userns
+from labcontainer.kernel import capabilities, cgroup, namespaces, process, trace, userns
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
@@ -29,6 +30,7 @@ from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
 from labcontainer.runtime import channel, devices, hooks, init, plan, resources
 from labcontainer.runtime.channel import Message
+from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.init import Job, Joins
 
 CLONE = {
@@ -145,7 +147,8 @@ def launch(order: Order, made: Launched) -> None:
         hooks.run(spec.hooks, name, order.state(made.child.pid))
     with contextlib.suppress(BrokenPipeError):  # init was killed: what it should answer will not come
         channel.send(made.channel, "go")
-    made.terminal = await_ready(made.channel)
+    pid = made.child.pid
+    made.terminal = await_ready(made.channel, pid, job.filter, order.state(pid))
 
 
 def _flags(kinds: set[str]) -> CloneFlag:
@@ -200,13 +203,10 @@ def _make_cgroup(order: Order) -> Cgroup | None:
 
 def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
     spec = order.spec
-    filter = None
-    if spec.linux and spec.linux.seccomp:
-        filter = seccomp.compile(spec.linux.seccomp, cache=order.cache)
     return Job(
         spec=spec,
         steps=plan.root(spec, order.rootfs, order.snapshot, cgroups=group.directories if group else ()),
-        seccomp_filter=filter,
+        filter=Filter.of(spec, order.cache),
         new_user="user" in kinds,
         hidden="user" not in kinds and Capability.CAP_SYS_PTRACE in capabilities.read().effective,
         cgroup=group,
@@ -220,10 +220,10 @@ def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
     )
 
 
-def await_ready(connection: socket.socket) -> int | None:
-    """Wait until the child could execute its command: the controlling side of its terminal, if it has one.
+def await_ready(connection: socket.socket, pid: int, filter: Filter | None, state: Mapping[str, Any]) -> int | None:
+    """Wait until the child `pid` could execute its command: the controlling side of its terminal, if it has one.
 
-    Raises: InitError (what it sent when it failed).
+    An agent that `filter` asks is told of the container's `state`. Raises: InitError (what it sent when it failed).
     """
     terminal = None
     while True:
@@ -234,6 +234,8 @@ def await_ready(connection: socket.socket) -> int | None:
             raise failure(message)
         if message.kind == "terminal":
             terminal = message.fds[0]
+        if message.kind == "seccomp" and filter is not None:
+            filter.introduce(message, pid, state)
         if message.kind == "ready":
             return terminal
 

@@ -146,6 +146,7 @@ class Monitor:
             stdio=stdio,
             cache=Path(self.request.cache) if self.request.cache else None,
             init=self.request.init,
+            id=self.request.id,
         )
 
     def _adopt(self) -> None:

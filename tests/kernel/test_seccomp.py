@@ -108,7 +108,7 @@ def test_a_system_call_that_nobody_knows_is_passed_over() -> None:
     "policy",
     [
         {"defaultAction": "SCMP_ACT_MAYBE"},
-        denying({"names": ["umask"], "action": "SCMP_ACT_NOTIFY"}),
+        denying({"names": ["umask"], "action": "SCMP_ACT_ASK"}),
         denying({"names": ["umask"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "op": "SIMILAR", "value": 1}]}),
         {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_PDP11"]},
     ],
@@ -116,6 +116,25 @@ def test_a_system_call_that_nobody_knows_is_passed_over() -> None:
 def test_a_word_that_no_policy_has_is_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="unknown"):
         seccomp.compile(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "path"),
+    [
+        ({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}, "defaultErrnoRet"),
+        (denying({"names": ["umask"], "action": "SCMP_ACT_KILL", "errnoRet": 1}), r"syscalls\[0\].errnoRet"),
+    ],
+)
+def test_an_errno_for_an_action_that_returns_none_is_refused(policy: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError, match=f"linux.seccomp.{path}: SCMP_ACT_.* has no errno"):
+        seccomp.compile(policy)
+
+
+def test_what_is_no_part_of_the_program_makes_no_second_one(tmp_path: Path) -> None:
+    policy = denying({"names": ["umask"], "action": "SCMP_ACT_ERRNO"})
+    for more in ({}, {"flags": ["SECCOMP_FILTER_FLAG_LOG"]}, {"listenerPath": "/x"}):
+        seccomp.compile({**policy, **more}, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_compiled_policy_is_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

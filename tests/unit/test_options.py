@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import click
 import pytest
 
+from labcontainer.cli.settings import settings
 from labcontainer.engine import options
 from labcontainer.engine.containers import parse
 from labcontainer.errors import UsageError
@@ -53,3 +56,20 @@ def test_a_hostname_longer_than_linux_takes_is_refused() -> None:
     assert options.hostname("h" * 64) == "h" * 64
     with pytest.raises(UsageError, match="1 to 64"):
         options.hostname("h" * 65)
+
+
+def test_a_seccomp_policy_is_none_dockers_or_ones_own(tmp_path: Path) -> None:
+    policy = {"defaultAction": "SCMP_ACT_ALLOW"}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    assert settings({"security_opt": (f"seccomp={tmp_path}/policy.json",)})["seccomp"] == policy
+    assert parse("true", {"seccomp": policy}).seccomp == policy
+    assert parse("true", {}).seccomp is True
+    assert parse("true", settings({"security_opt": ("seccomp=unconfined",)})).seccomp is False
+    with pytest.raises(UsageError):
+        parse("true", {"seccomp": "policy.json"})
+
+
+@pytest.mark.parametrize("text", ["seccomp=/no/such/file", "apparmor=unconfined"])
+def test_a_security_option_that_cannot_be_followed_is_refused(text: str) -> None:
+    with pytest.raises(click.UsageError, match=text):
+        settings({"security_opt": (text,)})

@@ -11,11 +11,11 @@ What happens to a policy on its way to the Linux kernel::
      architecture, Linux version                                    then a file
 
 Every system call of the process and of all its children then runs through the program, whose answer is: go ahead, or
-this errno. Lesson 10 teaches it. What is left out: SCMP_ACT_NOTIFY, where a second process answers for the kernel.
+this errno, or: ask an agent, a second process that answers for the kernel (`Loading`). Lesson 10 teaches it.
 """
 
 # `compile` is always written `seccomp.compile`, where nobody takes it for Python's.
-from labcontainer.kernel.seccomp.filter import FilterFlag, compile, load  # noqa: A004
+from labcontainer.kernel.seccomp.filter import FilterFlag, Loading, compile, load  # noqa: A004
 from labcontainer.kernel.seccomp.policy import docker_default, resolve
 
-__all__ = ["FilterFlag", "compile", "docker_default", "load", "resolve"]
+__all__ = ["FilterFlag", "Loading", "compile", "docker_default", "load", "resolve"]

@@ -25,6 +25,7 @@ _ACTIONS = {
     "SCMP_ACT_KILL_PROCESS": "KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD": "KILL",
     "SCMP_ACT_LOG": "LOG",
+    "SCMP_ACT_NOTIFY": "NOTIFY",
     "SCMP_ACT_TRAP": "TRAP",
 }
 _ACTIONS_WITH_CODE = {"SCMP_ACT_ERRNO": "ERRNO", "SCMP_ACT_TRACE": "TRACE"}
@@ -48,7 +49,7 @@ def compile(policy: Policy) -> bytes:
     See: man 3 seccomp_rule_add, man 3 seccomp_export_bpf
     """
     lib = _library()
-    default = _action(lib, policy.default_action, policy.default_errno)
+    default = _action(lib, policy.default_action, policy.default_errno, "linux.seccomp.defaultErrnoRet")
     filter = lib.SyscallFilter(default)
     # A tree instead of a chain: loading is then 0.7 ms quicker, because the Linux kernel tries every number once.
     filter.set_attr(lib.Attr.CTL_OPTIMIZE, 2)
@@ -56,7 +57,7 @@ def compile(policy: Policy) -> bytes:
         if not filter.exist_arch(_architecture(lib, name)):
             filter.add_arch(_architecture(lib, name))
     for rule in policy.rules:
-        action = _action(lib, rule.action, rule.errno)
+        action = _action(lib, rule.action, rule.errno, f"{rule.at}.errnoRet")
         # libseccomp refuses a rule that says what happens anyway.
         if action != default:
             _add(lib, filter, action, rule)
@@ -69,7 +70,10 @@ def _add(lib: ModuleType, filter: Any, action: int, rule: Rule) -> None:
     for conditions in _alternatives(rule.conditions):
         arguments = [_argument(lib, condition) for condition in conditions]
         for name in known:
-            filter.add_rule(action, name, *arguments)
+            try:
+                filter.add_rule(action, name, *arguments)
+            except OSError as error:
+                raise SpecError(f"{rule.at}: libseccomp refuses the rule for {name}: {error.strerror}") from None
 
 
 def _alternatives(conditions: tuple[Condition, ...]) -> Iterable[tuple[Condition, ...]]:
@@ -86,8 +90,10 @@ def _argument(lib: ModuleType, condition: Condition) -> Any:
     return lib.Arg(condition.index, getattr(lib, name), condition.value, condition.value_two)
 
 
-def _action(lib: ModuleType, name: str, code: int | None) -> int:
+def _action(lib: ModuleType, name: str, code: int | None, at: str) -> int:
     if name in _ACTIONS:
+        if code is not None:
+            raise SpecError(f"{at}: {name} has no errno to return")
         return int(getattr(lib, _ACTIONS[name]))
     if name in _ACTIONS_WITH_CODE:
         return int(getattr(lib, _ACTIONS_WITH_CODE[name])(errno.EPERM if code is None else code))

@@ -34,6 +34,12 @@ _MACHINES = {
 }
 
 
+# What a bundle's policy has besides architectures and rules.
+_KEPT = ("defaultAction", "defaultErrnoRet", "flags", "listenerPath", "listenerMetadata")
+# Until the agent has its descriptor nobody answers: the trace is written meanwhile, and the descriptor is sent.
+_TO_HAND_OVER = {"sendmsg", "write"}
+
+
 @functools.cache
 def docker_default() -> Mapping[str, Any]:
     """Docker's default policy, in docker's format.
@@ -49,16 +55,15 @@ def resolve(policy: Mapping[str, Any], *, capabilities: Iterable[str]) -> dict[s
 
     A policy that is in the bundle's format already comes back as it is.
 
+    Raises: SpecError where it is no policy at all; what its rules say is checked when it is compiled.
     See: https://docs.docker.com/engine/security/seccomp/, runtime-spec v1.2.0 config-linux.md#seccomp
     """
     held = frozenset(capabilities)
-    resolved = {
-        key: policy[key] for key in ("defaultAction", "defaultErrnoRet", "flags") if policy.get(key) is not None
-    }
+    resolved = {key: policy[key] for key in _KEPT if policy.get(key) is not None}
     resolved["architectures"] = _architectures(policy)
     resolved["syscalls"] = [
-        {key: rule[key] for key in ("names", "action", "errnoRet", "args") if rule.get(key)}
-        for rule in policy.get("syscalls") or ()
+        {key: rule[key] for key in ("names", "action", "errnoRet", "args") if rule.get(key) not in (None, [])}
+        for rule in map(_with_names, _rows(policy, "syscalls"))
         if all(_conditions(rule.get("includes"), held, frozenset.issuperset))
         and not any(_conditions(rule.get("excludes"), held, lambda held, caps: not held.isdisjoint(caps)))
     ]
@@ -91,6 +96,7 @@ class Rule:
     action: str
     errno: int | None
     conditions: tuple[Condition, ...]
+    at: str  # its path in the JSON, for messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,13 @@ class Policy:
         Raises: SpecError (the JSON path). See: runtime-spec v1.2.0 config-linux.md#seccomp
         """
         at = "linux.seccomp"
+        default = _get(data, "defaultAction", at, str)
+        if default == "SCMP_ACT_NOTIFY":
+            raise SpecError(
+                f"{at}.defaultAction: with SCMP_ACT_NOTIFY init would wait for an agent before there is one"
+            )
         return cls(
-            default_action=_get(data, "defaultAction", at, str),
+            default_action=default,
             default_errno=_get(data, "defaultErrnoRet", at, int, None),
             architectures=_texts(data, "architectures", at),
             rules=tuple(
@@ -120,11 +131,17 @@ class Policy:
 
 
 def _rule(data: object, at: str) -> Rule:
+    names, action = _texts(data, "names", at), _get(data, "action", at, str)
+    if not names:
+        raise SpecError(f"{at}.names: a rule is for at least one system call")
+    if action == "SCMP_ACT_NOTIFY" and (unable := _TO_HAND_OVER & set(names)):
+        raise SpecError(f"{at}.names: init needs {', '.join(sorted(unable))} to hand the agent its descriptor")
     return Rule(
-        names=_texts(data, "names", at),
-        action=_get(data, "action", at, str),
+        names=names,
+        action=action,
         errno=_get(data, "errnoRet", at, int, None),
         conditions=tuple(_condition(row, f"{at}.args[{i}]") for i, row in enumerate(_get(data, "args", at, list, []))),
+        at=at,
     )
 
 
@@ -132,12 +149,11 @@ def _condition(data: object, at: str) -> Condition:
     index = _get(data, "index", at, int)
     if not 0 <= index <= 5:
         raise SpecError(f"{at}.index: {index} is not the number of an argument (0 to 5)")
-    return Condition(
-        index=index,
-        op=_get(data, "op", at, str),
-        value=_get(data, "value", at, int),
-        value_two=_get(data, "valueTwo", at, int, 0),
-    )
+    values = {key: _get(data, key, at, int, *default) for key, default in (("value", ()), ("valueTwo", (0,)))}
+    for key, value in values.items():
+        if not 0 <= value < 1 << 64:
+            raise SpecError(f"{at}.{key}: {value} does not fit into an argument (64 bits, unsigned)")
+    return Condition(index=index, op=_get(data, "op", at, str), value=values["value"], value_two=values["valueTwo"])
 
 
 _REQUIRED: Any = object()
@@ -162,9 +178,22 @@ def _texts(data: object, key: str, at: str) -> tuple[str, ...]:
     return cast(tuple[str, ...], tuple(texts))
 
 
+def _rows(policy: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = _get(policy, key, "seccomp policy", list, [])
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise SpecError(f"seccomp policy.{key}[{i}]: expected an object, found {type(row).__name__}")
+    return rows
+
+
+def _with_names(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Docker's older policies have a rule for each name.
+    return {"names": [rule["name"]], **rule} if rule.get("name") else rule
+
+
 def _architectures(policy: Mapping[str, Any]) -> list[str]:
-    for row in policy.get("archMap") or ():
-        if row["architecture"] == native_architecture():
+    for row in _rows(policy, "archMap"):
+        if row.get("architecture") == native_architecture():
             return [row["architecture"], *(row.get("subArchitectures") or ())]
     return list(policy.get("architectures") or ())
 
