@@ -10,18 +10,22 @@ BIN := .venv/bin
 ARGS ?=
 
 # JupyterLab looks for updates, news and extensions on the network; a lesson needs none of them.
-LAB_FLAGS := --ServerApp.ip=127.0.0.1 --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-	--LabApp.news_url=None --LabApp.extension_manager=readonly
+# It opens at the lessons, and the source that they show can be opened, too: it is one directory above.
+LAB_FLAGS := --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --ServerApp.preferred_dir="$(CURDIR)/notebooks" \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None --LabApp.extension_manager=readonly
 # Jupyter asks root to say so; and no browser should be started with root's privilege: open the address that is printed.
 ifeq ($(shell id -u),0)
 LAB_FLAGS += --allow-root --no-browser
 endif
 
+# JupyterLab's first question would be whether it may fetch news.
+SETTINGS := .venv/share/jupyter/lab/settings
+
 .PHONY: lab install test check test-v2 bench clean
 
 lab: install
 	@$(BIN)/lab doctor --summary || true
-	@$(BIN)/jupyter lab notebooks $(LAB_FLAGS) $(ARGS)
+	@$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS)
 
 install: .venv/installed
 
@@ -49,6 +53,8 @@ clean:
 .venv/installed: pyproject.toml | .venv/bin/pip
 	@echo "installing labcontainer and JupyterLab into .venv (a minute, once) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@mkdir -p $(SETTINGS)
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >$(SETTINGS)/overrides.json
 	@touch $@
 
 .venv/installed-test: .venv/installed

@@ -89,7 +89,7 @@ def test_make_lab_serves_the_lessons_on_loopback_to_whoever_has_the_token(
                     break
             else:
                 pytest.fail("no address was printed:\n" + "".join(seen))
-            assert b".ipynb" in answer_of(f"{address[1]}/api/contents?token={address[2]}")
+            assert b".ipynb" in answer_of(f"{address[1]}/api/contents/notebooks?token={address[2]}")
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 answer_of(f"{address[1]}/api/contents")
         finally:
