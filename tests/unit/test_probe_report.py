@@ -39,7 +39,7 @@ def test_a_lesson_is_blocked_by_what_is_missing_and_limited_by_what_is_degraded(
         finding("a", Status.NO, "08"), finding("b", Status.DEGRADED, "08", "09"), finding("c", Status.YES, "10")
     )
     assert (found.blocked(), found.limited()) == (("08",), ("09",))
-    assert found.summary() == "this machine can run 15 of 16 lessons as root (not 08; in part: 09)"
+    assert found.summary() == "this machine has what 15 of the course's 16 lessons need, as root (not 08; in part: 09)"
 
 
 def test_without_what_every_container_needs_no_container_runs() -> None:

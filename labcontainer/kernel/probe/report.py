@@ -82,11 +82,12 @@ class Report:
         return not set(STARTS_CONTAINERS) <= set(self.blocked())
 
     def summary(self) -> str:
-        """One line: ``this machine can run 15 of 16 lessons as root (not 08; in part: 09)``."""
+        """One line: ``this machine has what 15 of the course's 16 lessons need, as root (not 08; in part: 09)``."""
         blocked, limited = self.blocked(), self.limited()
         notes = [f"not {', '.join(blocked)}"] if blocked else []
         notes += [f"in part: {', '.join(limited)}"] if limited else []
-        text = f"this machine can run {len(LESSONS) - len(blocked)} of {len(LESSONS)} lessons as {_AS[self.mode]}"
+        able = f"{len(LESSONS) - len(blocked)} of the course's {len(LESSONS)} lessons"
+        text = f"this machine has what {able} need, as {_AS[self.mode]}"
         return f"{text} ({'; '.join(notes)})" if notes else text
 
     def to_json(self) -> dict[str, Any]:
