@@ -17,6 +17,7 @@ ends.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import importlib.util
 import os
@@ -28,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labcontainer.errors import HostError, InitError, LabError, NotFound
+from labcontainer.errors import HostError, InitError, KernelError, LabError, NotFound
 from labcontainer.lessons import janitor, student
 from labcontainer.lessons.child import Child
 from labcontainer.lessons.exercise import Bench, Exercise, Sheet, Verdict, judged
@@ -43,6 +44,9 @@ import pathlib, sys
 from labcontainer.lessons import janitor
 janitor.empty(pathlib.Path(sys.argv[1]))
 """
+
+# How the Linux kernel says that a machine does not allow a thing; all else is an error of the lesson.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS, errno.ENOSYS)
 
 T = TypeVar("T")
 
@@ -114,12 +118,23 @@ class Lab:
 
     @contextlib.contextmanager
     def where_possible(self) -> Iterator[None]:
-        """A block that needs what a machine may lack: where it does, a sentence says so, and the lesson goes on."""
+        """A block that needs what a machine may lack: where it does, a sentence says so, and the lesson goes on.
+
+        The same where a file of this lab is missing, because the cell that makes it could not run, or was skipped.
+        """
         try:
             yield
-        except (HostError, InitError) as error:
+        except FileNotFoundError as error:
+            missing = Path(error.filename or "/")
+            if self.root not in missing.parents:
+                raise
+            name = missing.relative_to(self.directory if self.directory in missing.parents else self.root)
+            print(f"This cell needs {name}, which an earlier cell makes where your machine allows it.")  # noqa: T201
+        except (HostError, InitError, KernelError) as error:
             # 126 and 127 are about the command in the container, not about the machine.
             if isinstance(error, InitError) and error.exit_code != 125:
+                raise
+            if isinstance(error, KernelError) and error.errno not in _REFUSALS:
                 raise
             print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
 

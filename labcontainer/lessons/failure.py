@@ -8,6 +8,7 @@ as expected, KernelError: sethostname(name="mine-now", len=8): EPERM (Operation 
 from __future__ import annotations
 
 import errno as errno_names
+import textwrap
 from types import TracebackType
 
 
@@ -33,7 +34,9 @@ class expect:  # noqa: N801  it is read as a word of the lesson's own language, 
             error.add_note(f"this failure was not the expected one: {self._wanted()}")
             return False
         self.error = error
-        print(f"as expected, {type(error).__name__}: {error}")  # noqa: T201  a lesson's output
+        # JupyterLab would break a long line in the middle of a word.
+        told = textwrap.wrap(f"as expected, {type(error).__name__}: {error}", 100, break_long_words=False)
+        print("\n    ".join(told))  # noqa: T201  a lesson's output
         return True
 
     def _wanted(self) -> str:

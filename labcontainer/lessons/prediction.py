@@ -92,5 +92,9 @@ def paragraph(html: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Text as HTML, with `code` between backticks."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    """Text as HTML, with `code` between backticks and *emphasis* between stars."""
+    # Every second piece stood between backticks, and stars in there are code.
+    pieces = re.split(r"`([^`]+)`", escape(text, quote=False))
+    pieces[::2] = [re.sub(r"\*([^*]+)\*", r"<em>\1</em>", piece) for piece in pieces[::2]]
+    pieces[1::2] = [f"<code>{piece}</code>" for piece in pieces[1::2]]
+    return "".join(pieces)

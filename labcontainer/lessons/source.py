@@ -41,9 +41,14 @@ class Source:
 
     def _repr_html_(self) -> str:
         return (
-            f"<div><code><strong>{escape(self.file)}:{self.line}</strong></code>"
+            f'<div style="margin:0.6em 0"><code><strong>{self._link()}</strong></code>'
             f'<pre style="line-height:1.35">{_highlighted(self.text)}</pre></div>'
         )
+
+    def _link(self) -> str:
+        place = f"{escape(self.file)}:{self.line}"
+        # The lessons stand beside the package: JupyterLab opens the file in a tab.
+        return f'<a href="../{escape(self.file)}">{place}</a>' if self.file.startswith("labcontainer/") else place
 
 
 def show(*things: Any) -> None:

@@ -202,7 +202,8 @@ def _hold(directory: Path, lowers: Sequence[str]) -> None:
         namespaces.unshare(CloneFlag.CLONE_NEWNS)
         mount.set_propagation("/", MountFlag.MS_REC | MountFlag.MS_PRIVATE)
     topmost_first = tuple(directory / name for name in reversed(lowers))
-    union = Overlay(topmost_first, directory / "upper", directory / "work", userxattr=rootless)
+    # Root could do without userxattr, but then some distributions' overlay renames directories, and others' does not.
+    union = Overlay(topmost_first, directory / "upper", directory / "work", userxattr=True)
     try:
         with trace.step("overlay", why="one mount makes the union; from here on, the Linux kernel does the rest"):
             union.mount(directory / "merged")

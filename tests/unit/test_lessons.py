@@ -10,7 +10,7 @@ from labcontainer.errors import HostError, InitError, KernelError, UsageError
 from labcontainer.kernel import namespaces
 from labcontainer.lessons import bench, exercise, source
 from labcontainer.lessons.exercise import Bench, Exercise, NotYet
-from labcontainer.lessons.prediction import Prediction
+from labcontainer.lessons.prediction import Prediction, prose
 from labcontainer.lessons.student import Student, current
 
 QUESTION = Prediction(
@@ -37,6 +37,10 @@ def test_a_prediction_shows_its_options_and_keeps_its_answer_folded_away() -> No
     html = QUESTION._html()
     assert "<code>1 &lt; 2</code>" in html
     assert "Count." not in html.partition("<details>")[0]
+
+
+def test_prose_has_code_and_emphasis_and_no_html_of_its_own() -> None:
+    assert prose("*Its* `a * b * c` <b>") == "<em>Its</em> <code>a * b * c</code> &lt;b&gt;"
 
 
 def test_a_wrong_answer_is_told_what_misleads_and_what_is_right() -> None:
@@ -97,6 +101,9 @@ def test_what_a_machine_lacks_is_told_in_a_sentence_and_the_lesson_goes_on(capsy
     with lab.where_possible():
         raise InitError("create", "clone3(): EPERM")
     first, second = capsys.readouterr().out.splitlines()
+    with lab.where_possible():
+        raise KernelError(errno.EPERM, "unshare(flags=CLONE_NEWNS)")
+    assert "EPERM" in capsys.readouterr().out
     assert first.endswith("to mend it: sudo sysctl -w user.max_user_namespaces=15000")
     assert first.startswith("This cell cannot run on your machine, and the lesson goes on without it: ")
     assert "clone3(): EPERM" in second
@@ -108,6 +115,18 @@ def test_a_fault_that_is_not_the_machines_is_not_hidden() -> None:
         raise InitError("exec", "no such program", 127)
     with pytest.raises(UsageError), lab.where_possible():
         raise UsageError("name", "", "it is empty")
+    with pytest.raises(KernelError), lab.where_possible():
+        raise KernelError(errno.EINVAL, "unshare()")
+
+
+def test_what_an_earlier_cell_has_not_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = object.__new__(bench.Lab)
+    lab.root = tmp_path
+    with lab.where_possible():
+        (lab.directory / "upper" / "motd").lstat()
+    assert capsys.readouterr().out.startswith("This cell needs upper/motd, which an earlier cell makes")
+    with pytest.raises(FileNotFoundError), lab.where_possible():
+        Path("/nonexistent/file").read_text()
 
 
 @pytest.mark.parametrize("lesson", sorted(Path(bench.__file__).parent.glob("lesson_*.py")), ids=lambda path: path.stem)
@@ -140,6 +159,9 @@ def test_an_expected_failure_is_shown_and_its_absence_is_the_error(capsys: pytes
     assert isinstance(expected.error, KernelError)
     shown = capsys.readouterr().out
     assert shown == "as expected, KernelError: sethostname(): EPERM (Operation not permitted): not yours\n"
+    with expect(OSError):
+        raise OSError("many words, " * 12)
+    assert all(len(line) < 110 for line in capsys.readouterr().out.splitlines())
     with pytest.raises(AssertionError, match="KernelError with EPERM was expected"), expect(KernelError, errno=1):
         pass
 

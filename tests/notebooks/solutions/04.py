@@ -1,5 +1,5 @@
 # cell: your-turn-change
-%%child --userns --give place
+%%child --userns --give place --exercise change
 import os
 from pathlib import Path
 from labcontainer.kernel import namespaces, overlay
@@ -10,5 +10,8 @@ for name in ("issue", "hosts", "fstab"):
     with open(f"merged/{name}", "a") as file:
         file.write("mine\n")
 # cell: your-turn-forge
+%%child --give place --exercise forge
+import os, stat
+os.chdir(place)
 for name in ("issue", "hosts", "fstab"):
-    os.mknod(lab.directory / "forged" / name, stat.S_IFCHR, os.makedev(0, 0))
+    os.mknod(f"forged/{name}", stat.S_IFCHR, os.makedev(0, 0))
