@@ -30,7 +30,7 @@ TOLD = """
     clone clone3 fork vfork execve execveat unshare setns sethostname setdomainname
     capset capget prctl seccomp setuid setgid setreuid setregid setresuid setresgid setgroups setsid setpgid
     prlimit64 setrlimit umask chdir fchdir dup2 dup3 pipe2 close_range kill tgkill pidfd_open pidfd_send_signal
-    mknod mknodat waitid keyctl bpf personality ptrace reboot
+    mknod mknodat openat2 waitid keyctl bpf personality ptrace reboot
 """.split()  # noqa: SIM905  a list of forty words in quotes is not read
 ON_FILES = """
     mkdir mkdirat rmdir symlink symlinkat link linkat unlink unlinkat rename renameat renameat2
@@ -60,6 +60,7 @@ SHOWN = {
     "waitid": ("si_pid", "si_code", "si_status"),
     "seccomp": ("len",),
     "ioctl": ("ws_row", "ws_col"),
+    "openat2": ("flags", "resolve"),
     "bpf": ("prog_type", "insn_cnt", "license", "target_fd", "attach_bpf_fd", "attach_type", "attach_flags"),
 }
 _SAME = {
@@ -96,6 +97,8 @@ def told(events: Iterable[Event]) -> Iterator[Call]:
             arguments = (frozenset({RTM_NEWLINK}),)
         elif event.call == "write" and event.errno == "ENOENT":
             arguments = arguments[:1]
+        elif event.call in SHOWN:
+            arguments = tuple(_shown(event.call, argument) for argument in arguments)
         yield Call(name, _without_end(arguments), event.errno or event.result)
 
 
@@ -219,13 +222,10 @@ def _call(line: Line, outcome: int | str | None) -> Call:
 
 
 def _arguments(line: Line) -> tuple[Value, ...]:
-    shown = SHOWN.get(line.call)
     found: list[Value] = []
     for argument in line.arguments:
         if isinstance(argument, dict):
-            chosen = argument if shown is None else {name: argument[name] for name in shown if name in argument}
-            infinite = frozenset({"RLIM64_INFINITY"})
-            found.append({name: _INFINITY if field == infinite else field for name, field in chosen.items()})
+            found.append(_shown(line.call, argument))
         elif not (line.call in _AT and argument in _DIRECTORY):
             found.append(argument)
     if line.call == "clone":
@@ -237,6 +237,14 @@ def _arguments(line: Line) -> tuple[Value, ...]:
     if line.call == "prlimit64":
         found = found[1:]  # the first is 0, this process
     return _without_end(tuple(found))
+
+
+def _shown(call: str, argument: Value) -> Value:
+    if not isinstance(argument, dict):
+        return argument
+    infinite = frozenset({"RLIM64_INFINITY"})
+    chosen = {name: argument[name] for name in SHOWN.get(call, argument) if name in argument}
+    return {name: _INFINITY if field == infinite else field for name, field in chosen.items()}
 
 
 def _without_end(arguments: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -65,7 +65,7 @@ def become(uid: int, *, gid: int | None = None, groups: Sequence[int] = ()) -> N
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     # After a change of user /proc/self belongs to root, and with it the maps of a user namespace that we might make.
-    process.prctl(process.Prctl.PR_SET_DUMPABLE, 1)
+    process.prctl(process.Prctl.PR_SET_DUMPABLE, process.Dumpable.SUID_DUMP_USER)
 
 
 def _enter_with_ranges() -> None:

@@ -250,7 +250,7 @@ def _mount_root(place: Place, spec: Spec, volumes: list[Mount], *, rootless: boo
 
 def _give_up_privileges() -> None:
     process.prctl(process.Prctl.PR_SET_NO_NEW_PRIVS, 1)
-    process.prctl(process.Prctl.PR_SET_DUMPABLE, 0)
+    process.prctl(process.Prctl.PR_SET_DUMPABLE, process.Dumpable.SUID_DUMP_DISABLE)
     effective, _, _ = capabilities.capget()
     kept = _KEPT & effective
     capabilities.capset(kept, kept)

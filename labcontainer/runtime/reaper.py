@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from labcontainer.errors import InitError
 from labcontainer.kernel import process, trace
-from labcontainer.kernel.process import Prctl
+from labcontainer.kernel.process import Dumpable, Prctl
 from labcontainer.kernel.trace import Role
 from labcontainer.runtime import channel, command
 
@@ -35,7 +35,7 @@ def run(
     if hidden:
         # /proc/1 would show the container's root the host's Python, to be written to (CVE-2019-5736), and our memory.
         with contextlib.suppress(OSError):  # a filter of the bundle's own may refuse it
-            process.prctl(Prctl.PR_SET_DUMPABLE, 0)
+            process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
     every = signal.valid_signals()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, every)
     child = process.fork()
