@@ -42,6 +42,7 @@ def session(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Session]
     command = ["sh", "-c", request.param]
     container, connection = engine.containers.open("lab/base", command, tty=True, stdin_open=True)
     connection.resize(33, 101)
+    connection.attach()
     connection.start()
     yield Session(container, connection)
     connection.close()
