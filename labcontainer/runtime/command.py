@@ -14,6 +14,7 @@ import errno
 import os
 import signal
 import socket
+import stat
 from pathlib import PurePosixPath
 from typing import NoReturn
 
@@ -189,13 +190,14 @@ def _refuse_engine(name: str, path: str, depth: int = 0) -> None:
     The container could then overwrite it (CVE-2019-5736).
     """
     try:
-        fd = openat2(At.AT_FDCWD, path, os.O_RDONLY, Resolve.RESOLVE_NO_MAGICLINKS)
+        fd = openat2(At.AT_FDCWD, path, os.O_RDONLY | os.O_NONBLOCK, Resolve.RESOLVE_NO_MAGICLINKS)
     except KernelError as error:
         if error.errno == errno.ELOOP:
             raise InitError("command", f"{name}: refused: {path} leads to a program of the host's", 126) from None
         return  # executable but not readable, or a seccomp filter of the bundle's own that lacks openat2
     with open(fd, "rb") as file:
-        line = file.read(256).partition(b"\n")[0]
+        # A fifo with the executable bit would keep us waiting for a writer; execve refuses it.
+        line = file.read(256).partition(b"\n")[0] if stat.S_ISREG(os.fstat(fd).st_mode) else b""
     interpreter = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
     if interpreter and depth < 5:  # execve(2) gives up at the fifth
         _refuse_engine(name, os.fsdecode(interpreter[0]), depth + 1)
