@@ -80,7 +80,8 @@ def _state(each: Summary, request: Request) -> dict[str, Any]:
         "StartedAt": _moment(now.started_ns),
         "FinishedAt": _moment(now.finished_ns),
     }
-    return {**found, "Health": _health(each.directory)} if request.health else found
+    # As docker has it: what was never started has no health yet.
+    return {**found, "Health": _health(each.directory)} if request.health and now.started_ns else found
 
 
 def _moment(ns: int | None) -> str:

@@ -128,7 +128,7 @@ def launch(order: Order, made: Launched) -> None:
         raise InitError("create", "the bundle's config names no command")
     kinds = {namespace.type for namespace in spec.linux.namespaces if not namespace.path} if spec.linux else set()
     with trace.step("cgroup", "the limits must stand before the first instruction runs"):
-        made.cgroup = _make_cgroup(order)
+        _make_cgroup(order, made)
     job = _job(order, made.cgroup, kinds)
     made.channel, theirs = channel.pair()
     _join_for_children(job.joined)
@@ -191,14 +191,14 @@ def _joins(spec: Spec) -> Joins:
     return found
 
 
-def _make_cgroup(order: Order) -> Cgroup | None:
+def _make_cgroup(order: Order, made: Launched) -> None:
     if order.cgroup is None:
-        return None
-    made = cgroup.create(order.cgroup)
+        return
+    # Known before it is limited: a limit that is refused must not leave it behind.
+    made.cgroup = cgroup.create(order.cgroup)
     wanted = order.spec.linux.resources if order.spec.linux else None
     if wanted is not None:
-        made.set(resources.limits(devices.always_allowed(wanted)))
-    return made
+        made.cgroup.set(resources.limits(devices.always_allowed(wanted)))
 
 
 def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
