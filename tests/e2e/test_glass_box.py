@@ -15,7 +15,7 @@ import pytest
 
 from labcontainer.kernel.trace import Event, Role
 from tests import strace, witnessed
-from tests.needs import require_program
+from tests.needs import OTHER_RUN, require_program
 from tests.strace import Line
 
 REPOSITORY = Path(__file__).parents[2]
@@ -91,7 +91,10 @@ def account(request: pytest.FixtureRequest, accounts: dict[str, Account]) -> Acc
     return accounts[request.param]
 
 
-def test_the_trace_tells_what_strace_sees_and_nothing_else(account: Account) -> None:
+def test_the_trace_tells_what_strace_sees_and_nothing_else(account: Account, request: pytest.FixtureRequest) -> None:
+    if os.geteuid() != 0 and "[exec]" in request.node.name:
+        # Who joins a container is not dumpable, and an ordinary user's strace cannot read its structures.
+        pytest.skip(OTHER_RUN + "as root")
     for pid in dict.fromkeys(event.pid for event in account.events):
         lines, events = account.of(pid)
         container = events[0].role in (Role.INIT, Role.CHILD)
@@ -143,4 +146,8 @@ def test_what_fails_is_told_with_its_errno(
 ) -> None:
     account = accounts[name]
     assert error in (account.error or "")
-    assert [(event.call, event.errno) for event in account.events if event.errno and event.role == "init"] == failed
+    refused = [(event.call, event.errno) for event in account.events if event.errno and event.role == "init"]
+    if os.geteuid() != 0:
+        # With a single id mapped there is no group to leave, which is found out by trying.
+        refused = [each for each in refused if each != ("setgroups", "EPERM")]
+    assert refused == failed
