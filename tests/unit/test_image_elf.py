@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labcontainer.errors import NotFound
@@ -34,6 +34,7 @@ def test_a_script_and_a_missing_file_are_no_programs(tmp_path: Path) -> None:
     assert libraries.closure(script) == {}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_damaged_files_are_no_programs(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged"
