@@ -6,7 +6,10 @@ import contextlib
 import os
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -16,37 +19,38 @@ from labcontainer.kernel import process
 from labcontainer.kernel.process import Child
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import hooks, launch, log, oci_state
+from labcontainer.runtime import hooks, launch, log, oci_state, unserved
 from labcontainer.runtime.launch import Launched, Order
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.oci_state import OciState, Place
 from labcontainer.runtime.state import ProcessId
 
+F = TypeVar("F", bound=Callable[..., Any])
 _path = click.Path(path_type=Path)
-_bundle = click.option("-b", "--bundle", type=_path, default=Path(), help="The bundle's directory, . if left out.")
-_console = click.option("--console-socket", type=_path, help="Send the terminal's controlling side to this socket.")
-_pid_file = click.option("--pid-file", type=_path, help="Write init's pid to this file.")
-_preserve = click.option("--preserve-fds", type=int, default=0, help="Descriptors from 3 on that the command inherits.")
-_no_pivot = click.option("--no-pivot", is_flag=True, help="Refused: without pivot_root the host's root stays in reach.")
-_no_keyring = click.option("--no-new-keyring", is_flag=True, help="Stay in the caller's session keyring.")
+_OPTIONS = (
+    click.option("-b", "--bundle", type=_path, default=Path(), help="The bundle's directory, . if left out."),
+    click.option("--console-socket", type=_path, help="Send the terminal's controlling side to this socket."),
+    click.option("--pid-file", type=_path, help="Write init's pid to this file."),
+    click.option("--preserve-fds", type=int, default=0, help="Descriptors from 3 on that the command inherits."),
+    click.option("--no-pivot", is_flag=True, help="Refused: without pivot_root the host's root stays in reach."),
+    click.option("--no-new-keyring", is_flag=True, help="Taken for runc's sake: no new keyring is made in any case."),
+)
+
+
+def _creating(function: F) -> F:
+    """Give a command the options of create and run."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
 
 
 @click.command()
-@_bundle
-@_console
-@_pid_file
-@_preserve
-@_no_pivot
-@_no_keyring
+@_creating
 @click.argument("id")
 @click.pass_obj
-def create(
-    session: Session, id: str, bundle: Path, console_socket: Path | None, pid_file: Path | None, preserve_fds: int,
-    no_pivot: bool, no_new_keyring: bool,
-) -> None:  # fmt: skip
+def create(session: Session, /, id: str, **given: Any) -> None:
     """Make the container ID from a bundle; its command waits for start."""
-    _refuse(no_pivot=no_pivot)
-    make(session.place(id), bundle, console_socket, pid_file, preserve_fds)
+    _make(session.place(id), given)
 
 
 @click.command()
@@ -58,26 +62,17 @@ def start(session: Session, id: str) -> None:
 
 
 @click.command()
-@_bundle
-@_console
-@_pid_file
-@_preserve
-@_no_pivot
-@_no_keyring
+@_creating
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for it.")
 @click.option("--keep", is_flag=True, help="Do not delete it when it has ended.")
 @click.argument("id")
 @click.pass_obj
-def run(
-    session: Session, id: str, bundle: Path, console_socket: Path | None, pid_file: Path | None, preserve_fds: int,
-    no_pivot: bool, no_new_keyring: bool, detach: bool, keep: bool,
-) -> None:  # fmt: skip
+def run(session: Session, /, id: str, detach: bool, keep: bool, **given: Any) -> None:
     """Create, start and, unless it is detached, wait for the container ID and delete it."""
     from labcontainer.cli.oci.manage import remove
 
-    _refuse(no_pivot=no_pivot)
     place = session.place(id)
-    child = make(place, bundle, console_socket, pid_file, preserve_fds)
+    child = _make(place, given)
     try:
         begin(place)
     except LabError:
@@ -91,14 +86,16 @@ def run(
     sys.exit(code)
 
 
-def _refuse(*, no_pivot: bool) -> None:
-    if no_pivot:
+def _make(place: Place, given: dict[str, Any]) -> Child:
+    if given["no_pivot"]:
         raise click.UsageError("--no-pivot: without pivot_root a container reaches the host's root")
+    return make(place, given["bundle"], given["console_socket"], given["pid_file"], given["preserve_fds"])
 
 
 def make(place: Place, bundle: Path, console: Path | None, pid_file: Path | None, preserve_fds: int) -> Child:
     """Create the container of `place`; who has made it may go. Raises: LabError; nothing is left of it then."""
     bundle = bundle.absolute()
+    unserved.refuse(bundle)
     spec = Bundle(bundle).read()
     _check_console(spec, console)
     place.make()
@@ -115,7 +112,7 @@ def make(place: Place, bundle: Path, console: Path | None, pid_file: Path | None
         freezer = str(made.cgroup.freezer or "") if made.cgroup else ""
         state = OciState(
             place.id, str(bundle), str(order.rootfs), spec.oci_version, ProcessId.of(made.child.pid),
-            log.timestamp(_now_ns()), cgroup_name, freezer, spec.annotations,
+            log.timestamp(time.time_ns()), cgroup_name, freezer, spec.annotations,
         )  # fmt: skip
         if console is not None and made.terminal is not None:
             send_terminal(console, made.terminal)
@@ -170,9 +167,3 @@ def write_pid(path: Path, pid: int) -> None:
     beside = path.with_name(f".{path.name}")
     beside.write_text(str(pid))
     os.replace(beside, path)
-
-
-def _now_ns() -> int:
-    import time
-
-    return time.time_ns()

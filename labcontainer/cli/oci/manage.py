@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal as signals
+import time
 from pathlib import Path
 
 import click
@@ -106,8 +108,6 @@ def remove(place: Place, *, force: bool) -> None:
 
 
 def _end(found: OciState) -> None:
-    import time
-
     signal_names.send(found.init, signals.SIGKILL)
     with contextlib.suppress(LabError):
         cgroup.open(found.cgroup).thaw()
@@ -115,8 +115,6 @@ def _end(found: OciState) -> None:
 
 
 def _signal_all(found: OciState, number: int) -> None:
-    import os
-
     for pid in cgroup.open(found.cgroup).pids():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
