@@ -1,4 +1,4 @@
-"""What tests of cgroups share: a cgroup, processes inside it, and a disk that nobody else uses."""
+"""What these tests share: an engine for a module, a listener, and a cgroup with processes inside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +16,24 @@ from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
 from tests.disks import Disk
 
+if TYPE_CHECKING:
+    from labcontainer.engine import Engine
+
 SLOW = float(os.environ.get("LAB_SLOW", "1"))
+
+
+class Said(list[str]):
+    """What was printed, a piece each."""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
 
 
 class Inside:
@@ -41,6 +60,21 @@ class Inside:
         for process in self._started:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Iterator[Engine]:
+    """An engine for all tests of a module, with the starter images and a zygote that runs already."""
+    from labcontainer.engine import Engine
+
+    home = tmp_path_factory.mktemp("m")
+    (home / "root").mkdir()
+    for shared in ("images", "layers"):
+        (starter_images / shared).mkdir(exist_ok=True)
+        (home / "root" / shared).symlink_to(starter_images / shared)
+    with Engine(home / "root", home / "run") as engine:
+        engine.containers.run("lab/base", ["true"], remove=True)  # its zygote is no leak of the first test
+        yield engine
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,6 @@ from labcontainer.errors import InitError, LabError
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
     from labcontainer.engine.container import Container
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Iterator[Engine]:
-    from labcontainer.engine import Engine
-
-    home = tmp_path_factory.mktemp("a")
-    (home / "root").mkdir()
-    for shared in ("images", "layers"):
-        (starter_images / shared).mkdir(exist_ok=True)
-        (home / "root" / shared).symlink_to(starter_images / shared)
-    with Engine(home / "root", home / "run") as engine:
-        engine.containers.run("lab/base", ["true"], remove=True)  # its zygote is no leak of the first test
-        yield engine
 
 
 def plant(container: Container, path: str, target: str) -> None:

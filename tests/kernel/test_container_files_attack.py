@@ -33,15 +33,15 @@ ROUNDS = 300
 EXCHANGE = """
 import ctypes, os, sys
 host = sys.argv[1]
-os.makedirs("/work/d/sub"); os.makedirs("/work/out")
-for place in ("/work/d", "/work/d/sub", "/work/out"):
+os.makedirs("/arena/d/sub"); os.makedirs("/arena/out")
+for place in ("/arena/d", "/arena/d/sub", "/arena/out"):
     open(place + "/secret", "w").write("inside")
-os.symlink(host, "/work/link")
-os.symlink("../" * 20 + host, "/work/link2")
+os.symlink(host, "/arena/link")
+os.symlink("../" * 20 + host, "/arena/link2")
 exchange = ctypes.CDLL(None).renameat2
 print("ready", flush=True)
 while True:
-    for a, b in ((b"/work/d", b"/work/link"), (b"/work/out", b"/work/link2")):
+    for a, b in ((b"/arena/d", b"/arena/link"), (b"/arena/out", b"/arena/link2")):
         exchange(-100, a, -100, b, 2)
 """
 
@@ -85,7 +85,7 @@ def test_the_attack_works_against_paths_that_are_looked_up_outside(attacker: Con
     stolen = set()
     for _ in range(100 * ROUNDS):
         with contextlib.suppress(OSError):
-            stolen.add(Path(f"/proc/{attacker.pid}/root/work/d/secret").read_text())
+            stolen.add(Path(f"/proc/{attacker.pid}/root/arena/d/secret").read_text())
         if "of the host" in stolen:
             return
     pytest.fail(f"the exchange was never seen: {stolen}")
@@ -93,7 +93,7 @@ def test_the_attack_works_against_paths_that_are_looked_up_outside(attacker: Con
 
 def test_nothing_of_the_host_comes_out(attacker: Container) -> None:
     seen = set()
-    for path in ("/work/d/secret", "/work/d/sub/secret", "/work", "/work/d/sub", "/work/out/.", "/work/link/."):
+    for path in ("/arena/d/secret", "/arena/d/sub/secret", "/arena", "/arena/d/sub", "/arena/out/.", "/arena/link/."):
         with attacker.visit() as visit:
             for _ in range(ROUNDS // 6):
                 with contextlib.suppress(LabError), tarfile.open(fileobj=_archive(visit, path)) as opened:
@@ -104,7 +104,7 @@ def test_nothing_of_the_host_comes_out(attacker: Container) -> None:
 
 def test_nothing_goes_out_to_the_host(attacker: Container, host: Path) -> None:
     arrived = 0
-    for path in ("/work/d", "/work/d/sub", "/work/out", "/work", "/work/link", "/work/link2"):
+    for path in ("/arena/d", "/arena/d/sub", "/arena/out", "/arena", "/arena/link", "/arena/link2"):
         with attacker.visit() as visit:
             for _ in range(ROUNDS // 6):
                 with contextlib.suppress(LabError):
@@ -122,9 +122,9 @@ def test_copies_both_ways_stay_where_they_belong(attacker: Container, host: Path
     for number in range(ROUNDS // 12):
         (out := tmp_path / "copies").mkdir(exist_ok=True)
         with contextlib.suppress(LabError), attacker.visit() as visit:
-            copy.copy_to(visit, f"{tmp_path}/tree/.", f"/work/{('d', 'out')[number % 2]}")
+            copy.copy_to(visit, f"{tmp_path}/tree/.", f"/arena/{('d', 'out')[number % 2]}")
         with contextlib.suppress(LabError), attacker.visit() as visit:
-            copy.copy_from(visit, "/work", str(out), follow_link=bool(number % 2))
+            copy.copy_from(visit, "/arena", str(out), follow_link=bool(number % 2))
             found = {path.read_text() for path in out.rglob("secret") if path.is_file() and not _by_link(path, out)}
             assert found <= {"inside", "ours!"}
     assert untouched(host)

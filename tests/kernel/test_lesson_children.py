@@ -14,19 +14,9 @@ import pytest
 
 from labcontainer.kernel import namespaces, proc
 from labcontainer.lessons import child, look_inside
+from tests.kernel.conftest import Said
 
 NAMED = "from labcontainer.kernel import namespaces as n\nn.unshare(n.CloneFlag.CLONE_NEWUTS)\nn.sethostname('boxy')\n"
-
-
-class Said(list[str]):
-    @property
-    def text(self) -> str:
-        return "".join(self)
-
-
-@pytest.fixture
-def said() -> Said:
-    return Said()
 
 
 def test_a_cell_runs_in_a_process_with_one_thread_and_is_heard(said: Said) -> None:

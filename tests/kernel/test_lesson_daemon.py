@@ -14,6 +14,7 @@ from labcontainer.errors import HostError
 from labcontainer.lessons import child, daemon
 from labcontainer.lessons.child import Child
 from labcontainer.lessons.visitors import Visit, visit
+from tests.kernel.conftest import Said
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
@@ -21,17 +22,6 @@ pytestmark = pytest.mark.usefixtures("needs_userns")
 GROUP, MEMBER, STRANGER = 61000, 61001, 61002
 IMPORTS = "import os\nfrom labcontainer.lessons import daemon, rights\n"
 TELL = "lambda path, caller: f'{path} for {caller.uid} of {caller.gid}'"
-
-
-class Said(list[str]):
-    @property
-    def text(self) -> str:
-        return "".join(self)
-
-
-@pytest.fixture
-def said() -> Said:
-    return Said()
 
 
 @pytest.fixture
