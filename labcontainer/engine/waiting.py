@@ -40,9 +40,11 @@ def _next_end(container: Container, deadline: float | None) -> int:
         with suppress(OSError):
             connection = client.attach(container.directory)
             try:
-                return _told(container, connection, deadline)
+                code = _told(container, connection, deadline)
             finally:
                 connection.close()
+            if code is not None:
+                return code
         try:
             now = container.state
         except NotFound:
@@ -57,7 +59,8 @@ def _next_end(container: Container, deadline: float | None) -> int:
         _rest(container, deadline)
 
 
-def _told(container: Container, connection: Connection, deadline: float | None) -> int:
+def _told(container: Container, connection: Connection, deadline: float | None) -> int | None:
+    """The code of its next end, as its monitor tells it; None where that was killed meanwhile."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     while True:
@@ -68,8 +71,8 @@ def _told(container: Container, connection: Connection, deadline: float | None) 
             message = connection.receive()
         except InitError as error:
             return error.exit_code
-        except LabError:  # its monitor was killed: ask the Linux kernel instead
-            raise ConnectionResetError from None
+        except LabError:
+            return None
         if message.kind == "exited":
             return int(message.body["exit_code"])
 

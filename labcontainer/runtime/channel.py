@@ -2,7 +2,7 @@
 
     client              monitor                         init
       │ create(bundle) ──►│ ── clone3 ──────────────────► │ waits
-      │                   │ ── id maps, "go" ───────────► │ stages 1 … 8
+      │                   │ ── id maps, "go" ───────────► │ stages 1 … 9
       │ ◄── created ──────│ ◄── ready ─────────────────── │ waits before execve
       │ start ───────────►│ ── start ───────────────────► │ execve closes the channel
       │ ◄── started ──────│ ◄── end of file ───────────── │

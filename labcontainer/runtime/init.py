@@ -1,16 +1,17 @@
 """The child that becomes the container: numbered stages, one job each, then execve.
 
     1 wait       until the monitor has written the id maps
-    2 identity   root inside the user namespace, leader of a session
-    3 cgroup     move into our cgroup; a cgroup namespace with that as its root
-    4 names      host name, domain name, sysctls: while /proc/sys can still be written
-    5 root       the steps of `plan`: mounts, devices, the new root
-    6 terminal   the terminal's inner side becomes stdin, stdout and stderr      (6 to 9 are in command.py:
-    7 limits     resource limits, oom_score_adj, umask; no descriptor is inherited    an exec does the same)
-    8 privileges user and groups, capabilities, no_new_privs, seccomp
-    9 command    find the program, tell the monitor, wait for its word, execve
+    2 join       the namespaces of others that the config names
+    3 identity   root inside the user namespace, leader of a session
+    4 cgroup     move into our cgroup; a cgroup namespace with that as its root
+    5 names      host name, domain name, sysctls: while /proc/sys can still be written
+    6 root       the steps of `plan`: mounts, devices, the new root
+    7 terminal   the terminal's inner side becomes stdin, stdout and stderr      (7 to 10 are in command.py:
+    8 limits     resource limits, oom_score_adj, umask; no descriptor is inherited    an exec does the same)
+    9 privileges user and groups, capabilities, no_new_privs, seccomp
+   10 command    find the program, tell the monitor, wait for its word, execve
 
-Who we are: PID 1 of the new PID namespace, with every privilege inside the namespaces until stage 8. A failure is sent
+Who we are: PID 1 of the new PID namespace, with every privilege inside the namespaces until stage 9. A failure is sent
 over the channel as (stage, cause, exit code); the channel is close-on-exec, so its end means success.
 """
 

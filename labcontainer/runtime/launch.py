@@ -1,6 +1,6 @@
 """From a bundle to an init that waits for the word to execute its command.
 
-    launch ── cgroup, limits ── clone3 ── id maps ── "go" ──► init: stages 1 … 8
+    launch ── cgroup, limits ── clone3 ── id maps ── "go" ──► init: stages 1 … 9
        ◄──────────────────────────────────────── ready ────── waits before execve
 
 A monitor launches containers that it stays with; an OCI runtime launches one and goes. Both need a process with one
@@ -73,8 +73,9 @@ class Launched:
             self.cgroup.kill()
             self.cgroup.remove()
             self.cgroup = None
-        for open_socket in filter(None, (self.channel,)):
-            open_socket.close()
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def launch(order: Order, made: Launched) -> None:
     with trace.step("clone", "one call makes the child and its new namespaces"):
         made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
     if made.child is None:
-        # We are init: everything of our parent's but the channel and the streams is closed by stage 7.
+        # We are init: everything of our parent's but the channel and the streams is closed by stage 8.
         trace.become(Role.INIT)
         made.channel.close()
         init.main(job, theirs)

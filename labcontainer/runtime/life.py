@@ -4,7 +4,7 @@
     >>> life.after("pause", Status.RUNNING)
     <Status.PAUSED: 'paused'>
 
-The documentation's diagram and the widget of lesson 07 are drawn from `VERBS` and `EVENTS`.
+`diagram` draws it, from `VERBS` and `EVENTS` alone.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,8 +85,7 @@ class Monitor:
             return False
         return True
 
-    def _run_once(self, begin: object) -> None:
-        assert callable(begin)
+    def _run_once(self, begin: Callable[[], None]) -> None:
         self.failure, self.ended = None, False
         stop_listening = None
         try:

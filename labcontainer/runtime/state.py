@@ -142,8 +142,8 @@ def save(directory: Path, state: State) -> None:
     """Write the state in `directory`: a reader sees the old one or the new one.
 
     The file is made once, with room, and then written over under a lock: to replace it by renaming makes a file system
-    such as ext4 write to the disk first, which takes longer than the rest of a container's start. It also goes on when
-    the disk is full. It is not flushed: after a power cut no container runs, and `State.observed` says so.
+    such as ext4 write it out first, and a busy disk takes milliseconds for that, four times in each run. It also goes
+    on when the disk is full. It is not flushed: after a power cut no container runs, and `State.observed` says so.
 
     Raises: OSError. See: man 2 flock, man 5 ext4 (auto_da_alloc)
     """

@@ -12,6 +12,7 @@ import pytest
 
 from labcontainer.errors import InitError, NotFound, StateError, UsageError
 from labcontainer.kernel import proc
+from labcontainer.runtime.state import ProcessId
 from tests.leaks import SLOW
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def gone(process: ProcessId) -> Callable[[], bool]:
+    return lambda: not process.alive()
 
 
 def test_a_created_container_has_no_process_until_it_is_started(engine: Engine) -> None:
@@ -188,6 +193,25 @@ def test_a_container_outlives_its_monitor_and_the_next_engine_brings_another(
     assert numbers == list(range(len(numbers)))  # the pipe kept what nobody read meanwhile
     container.stop(timeout=0.2)
     assert container.wait()["StatusCode"] == (137 if _kernel() >= (6, 15) else 255)
+
+
+def test_the_terminal_of_a_killed_monitor_hangs_up_on_who_listens_and_pid_1_need_not(
+    engine: Engine, start: Callable[..., Container]
+) -> None:
+    # Nobody sets a default action for PID 1: SIGHUP ends the shell, which has asked for it, and not sleep.
+    listens = start(["sh", "-c", "trap 'exit 5' HUP; echo ready; while :; do sleep 0.02; done"], tty=True)
+    deaf = start(["sleep", "60"], tty=True)
+    until(lambda: b"ready" in listens.logs())
+    init = listens.state.init
+    assert init is not None
+    for container in (listens, deaf):
+        monitor = container.state.monitor
+        assert monitor is not None
+        os.kill(monitor.pid, signal.SIGKILL)
+        until(gone(monitor))
+    until(gone(init))
+    assert [line for line in engine.mend_all() if deaf.short_id in line and "another looks after it" in line]
+    assert deaf.status == "running"
 
 
 def _kernel() -> tuple[int, ...]:
