@@ -21,7 +21,8 @@ from labcontainer.kernel.trace import Event
 from labcontainer.widgets import page, timeaxis
 
 _FAMILIES = {
-    "process": ("clone3", "fork", "execve", "pidfd_open", "pidfd_send_signal", "waitid", "kill", "exit"),
+    "process": ("clone3", "fork", "execve", "pidfd_open", "pidfd_send_signal", "waitid", "kill", "exit",
+                "setsid"),
     "namespace": ("unshare", "setns", "sethostname", "setdomainname"),
     "mount": ("mount", "umount2", "pivot_root", "open_tree", "move_mount", "mount_setattr", "fsopen", "fsconfig",
               "fsmount", "chroot"),
@@ -35,6 +36,7 @@ _AROUND = 4
 class Call:
     """One event, placed: `lane` is an index into the lanes, times count from the first event.
 
+    A call that did not return (an execve that succeeded) has no duration: `duration_usec` is 0 then.
     ``left`` and ``width`` are parts of the whole width, 0 to 1, on a scale of time whose long pauses are cut short.
     """
 
@@ -46,6 +48,7 @@ class Call:
     arguments: tuple[tuple[str, str], ...]
     result: str
     failed: bool
+    returned: bool
     start_usec: float
     duration_usec: float
     left: float
@@ -147,7 +150,7 @@ def html(shown: View) -> str:
     """The trace as a table, one call a row."""
     rows = [
         (f"{call.start_usec / 1000:.2f} ms", f"{call.role} {call.pid}", f"{call.signature} = {call.result}",
-         duration(call.duration_usec), call.why, call.where)
+         duration(call.duration_usec) if call.returned else "–", call.why, call.where)
         for call in shown.calls
     ]  # fmt: skip
     return page.figure(shown.summary, page.table(("begins", "process", "call", "takes", "why", "source"), rows))
@@ -170,6 +173,7 @@ def _call(index: int, event: Event, lane: int, at_ns: int, axis: timeaxis.Axis) 
         arguments=event.arguments,
         result=_result(event),
         failed=event.errno is not None,
+        returned=_returned(event),
         start_usec=at_ns / 1000,
         duration_usec=event.duration_ns / 1000,
         left=axis.place(at_ns),
@@ -187,7 +191,14 @@ def _family(call: str) -> str:
     return next((family for family, calls in _FAMILIES.items() if call in calls), "file")
 
 
+def _returned(event: Event) -> bool:
+    # An execve is told before it is tried, without a result; one that fails is told again, with its errno.
+    return event.call != "execve" or event.errno is not None
+
+
 def _result(event: Event) -> str:
+    if not _returned(event):
+        return "none: where it succeeds, the new program runs in place of this one"
     if event.errno is None:
         return str(event.result)
     number = getattr(errno_numbers, event.errno, None)
@@ -208,4 +219,4 @@ def _summary(calls: Sequence[Call], lanes: Sequence[Lane], end_usec: float) -> s
     failed = sum(call.failed for call in calls)
     processes = f"{len(lanes)} process{'es' if len(lanes) > 1 else ''}"
     text = f"{len(calls)} call{'s' if len(calls) > 1 else ''} by {processes} in {duration(end_usec)}"
-    return f"{text}, {failed} of them refused" if failed else text
+    return f"{text}, {failed} of them failed" if failed else text

@@ -93,7 +93,7 @@ def test_the_trace_view_is_used_by_mouse_and_keyboard(lab_page: LabPage) -> None
     expect(trace.get_by_role("button", name="By order")).to_have_attribute("aria-pressed", "true")
     first, second = trace.locator("[data-key='bar 0']"), trace.locator("[data-key='bar 1']")
     first.click()
-    expect(trace.locator(".lab-refused")).to_contain_text("EPERM")
+    expect(trace.locator(".lab-error")).to_contain_text("EPERM")
     expect(trace.locator(".lab-where")).to_contain_text("this notebook")
     expect(trace.locator(".lab-here")).to_contain_text("file.write")
     first.press("ArrowRight")

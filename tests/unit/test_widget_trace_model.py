@@ -37,10 +37,19 @@ def test_a_call_carries_its_decoded_arguments_and_where_it_was_made() -> None:
     assert (call.where, call.family, call.result) == ("labcontainer/kernel/mount.py:2", "mount", "0")
 
 
-def test_a_refused_call_says_what_the_errno_means() -> None:
+def test_a_failed_call_says_what_the_errno_means() -> None:
     shown = model.view([event("mount", 0, errno="EPERM")])
     assert shown.calls[0].result == "-1 EPERM (Operation not permitted)"
-    assert shown.summary == "1 call by 1 process in 10 µs, 1 of them refused"
+    assert shown.summary == "1 call by 1 process in 10 µs, 1 of them failed"
+
+
+def test_an_execve_that_succeeds_has_neither_a_result_nor_a_duration() -> None:
+    told = event("execve", 0, duration_usec=0)
+    failed = event("execve", 5, errno="ENOENT")
+    first, second = model.view([told, failed]).calls
+    assert (first.returned, first.result.partition(":")[0]) == (False, "none")
+    assert (second.returned, second.failed) == (True, True)
+    assert "–" in model.html(model.view([told]))
 
 
 def test_no_events_are_no_error() -> None:

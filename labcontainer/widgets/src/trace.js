@@ -70,7 +70,7 @@ function tools(shown, by, stage) {
       h("button.lab-button", { "data-key": "in", "aria-label": "Zoom in", disabled: stage.looks.zoom >= MOST_ZOOM, onclick: () => stage.zoom(2) }, "+")),
     h("ul.lab-families", { "aria-label": "Kinds of calls" },
       families.map(([family, tone]) => h("li", {}, h(`span.lab-swatch.lab-${tone}`), family)),
-      shown.calls.some((call) => call.failed) ? h("li", {}, chip("red", "✕", "refused")) : null));
+      shown.calls.some((call) => call.failed) ? h("li", {}, chip("red", "✕", "failed")) : null));
 }
 
 /** Where a call begins and how wide it is, as parts of the whole width. */
@@ -89,8 +89,8 @@ function lanes(shown, opened, by, stage) {
     if (next) stage.open(Number(next.dataset.index));
   };
   const bar = (call) => h(`button.lab-bar.lab-${FAMILIES[call.family]}${call.failed ? ".lab-failed" : ""}`, {
-    title: `${call.signature} = ${call.result}\n${length(call.duration_usec)}`,
-    "aria-label": `${call.role}: ${call.call}${call.failed ? ", refused" : ""}`, "aria-pressed": String(call.index === opened),
+    title: `${call.signature} = ${call.result}${call.returned ? `\n${length(call.duration_usec)}` : ""}`,
+    "aria-label": `${call.role}: ${call.call}${call.failed ? ", failed" : ""}`, "aria-pressed": String(call.index === opened),
     tabindex: call.index === Math.max(opened, 0) ? "0" : "-1", "data-key": `bar ${call.index}`, "data-index": call.index,
     style: { left: percent(where[call.index][0]), width: `max(${LEAST}px, ${percent(where[call.index][1])})` },
     onclick: () => stage.open(call.index),
@@ -148,8 +148,8 @@ function list(shown, opened, stage) {
       "aria-pressed": String(call.index === opened), "data-key": `item ${call.index}`, "data-index": call.index,
       tabindex: call.index === Math.max(opened, 0) ? "0" : "-1", onclick: () => stage.open(call.index),
     },
-      h(`span.lab-swatch.lab-${FAMILIES[call.family]}${call.failed ? ".lab-failed" : ""}`), h("b", {}, call.call), h("em", {}, length(call.duration_usec)),
-      h("small", {}, `${call.role} · ${call.failed ? `refused: ${call.result.replace("-1 ", "")} · ` : ""}${brief(call)}`))));
+      h(`span.lab-swatch.lab-${FAMILIES[call.family]}${call.failed ? ".lab-failed" : ""}`), h("b", {}, call.call), h("em", {}, call.returned ? length(call.duration_usec) : ""),
+      h("small", {}, `${call.role} · ${call.failed ? `failed: ${call.result.replace("-1 ", "")} · ` : ""}${brief(call)}`))));
 }
 
 function brief(call) {
@@ -159,12 +159,12 @@ function brief(call) {
 
 function details(call, source) {
   if (!call) return h("p.lab-subtitle", {}, "Open a call: click it, or press Tab and use the arrow keys.");
-  const row = (name, text, refused) => h("tr", {}, h("th", { scope: "row" }, name), h(`td${refused ? ".lab-refused" : ""}`, {}, text));
+  const row = (name, text, failed) => h("tr", {}, h("th", { scope: "row" }, name), h(`td${failed ? ".lab-error" : ""}`, {}, text));
   return h("article.lab-open", {},
     h("h3.lab-call", { "data-say": true }, `${call.call}()`),
     h("p.lab-why", { "data-say": true }, call.why),
     h("table.lab-args", {}, h("tbody", {}, call.arguments.map(([name, text]) => row(name, text)),
-      row("result", call.failed ? `✕ ${call.result}` : call.result, call.failed), row("took", length(call.duration_usec)),
+      row("result", call.failed ? `✕ ${call.result}` : call.result, call.failed), call.returned ? row("took", length(call.duration_usec)) : null,
       row("made by", `${call.role}, pid ${call.pid}`), call.step ? row("step", call.step) : null)),
     h("p.lab-where", {}, `${call.where}, in ${call.function}()`), lines(source));
 }
