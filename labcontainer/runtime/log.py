@@ -24,8 +24,14 @@ from labcontainer.errors import UsageError
 
 NAME = "log.json"
 _STREAMS = {1: "stdout", 2: "stderr"}
-# Stands for "a record ends here" while a piece is encoded: surrogateescape never makes this one of bytes.
-_END = "\ud800"
+_BEGIN = b'{"log":"'
+# Stands for a newline while text is encoded: surrogateescape never makes this one of bytes.
+_NEWLINE = "\ud800"
+# What JSON wants escaped, the backslash first: it is in the other escapes.
+_ESCAPES = tuple(
+    (bytes([byte]), encode_basestring(chr(byte))[1:-1].encode()) for byte in b'\\"' + bytes(range(32)) if byte != 10
+)
+_PLAIN = bytes(set(range(256)) - {byte for special, _ in _ESCAPES for byte in special})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +141,13 @@ class Log:
     def _rotate(self) -> None:
         self.close()
         files = [self._path, *(rotated(self._path, number) for number in range(1, self._rotation.max_files))]
+        # Removed, not replaced: ext4 begins to write out what is renamed onto another file, and a log that is rotated
+        # ten times a second would go at the disk's speed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(files[-1])
         for older, newer in zip(files[:0:-1], files[-2::-1], strict=True):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(newer, older)
-        if len(files) == 1:
-            os.unlink(self._path)
         self._open()
 
 
@@ -159,13 +167,28 @@ def rotated(path: Path, number: int) -> Path:
 def encode(stream: str, data: bytes, time: str) -> bytes:
     """`data` as records, one for each line.
 
-    Everything is done to the piece as a whole: a loop over its lines would make the log slower than the container.
+    Everything is done to the piece as a whole, and to bytes: a loop over its lines, or a detour through text, would
+    make the log slower than the container.
     """
-    text = data.decode(errors="surrogateescape").replace("\n", "\n" + _END).removesuffix(_END)
-    end = f'","stream":"{stream}","time":"{time}"}}\n'
-    body = encode_basestring(text)[:-1].replace(_END, end + '{"log":"')
-    # JSON's \udc80 for a byte that is not UTF-8 is what this error handler makes of its surrogate.
-    return f'{{"log":{body}{end}'.encode(errors="backslashreplace")
+    end = f'","stream":"{stream}","time":"{time}"}}\n'.encode()
+    ends = data.endswith(b"\n")
+    pieces = _BEGIN + _escaped(data[:-1] if ends else data)
+    return pieces.replace(b"\n", b"\\n" + end + _BEGIN) + (b"\\n" + end if ends else end)
+
+
+def _escaped(data: bytes) -> bytes:
+    """`data` as the inside of a JSON text, its newlines as they are. See: RFC 8259 section 7"""
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            # JSON's \udc80 for a byte that is not UTF-8 is what this error handler makes of its surrogate.
+            text = encode_basestring(data.decode(errors="surrogateescape").replace("\n", _NEWLINE))[1:-1]
+            return text.replace(_NEWLINE, "\n").encode(errors="backslashreplace")
+    if data.translate(None, _PLAIN):
+        for byte, escape in _ESCAPES:
+            data = data.replace(byte, escape)
+    return data
 
 
 def parse(line: bytes) -> Record | None:

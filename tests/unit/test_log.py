@@ -61,6 +61,14 @@ def test_every_byte_comes_back_line_by_line(pieces: list[bytes]) -> None:
     assert records == [Record("stderr", line, NOW) for line in expected]
 
 
+def test_every_control_character_is_escaped_as_json_does_it() -> None:
+    data = bytes(range(128)).replace(b"\n", b"") + "é".encode()
+    text = json.loads(log.encode("stdout", data, NOW))["log"]
+    assert text == data.decode()
+    # A byte that is not UTF-8 goes another way, on which the same must come out.
+    assert json.loads(log.encode("stdout", data + b"\xff", NOW))["log"] == text + "\udcff"
+
+
 def test_text_stands_in_the_file_as_it_is_and_other_bytes_as_what_json_has_for_them() -> None:
     record = log.encode("stdout", "naïve ".encode() + b"\xff\n", NOW)
     assert "naïve \\udcff\\n".encode() in record
