@@ -21,6 +21,7 @@ def _parse(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     return found
 
 
-def filter_option(example: str) -> Callable[[F], F]:
-    """The option ``-f``, ``--filter``; its value is what the engine takes as ``filters``."""
-    return click.option("-f", "--filter", "filters", multiple=True, callback=_parse, metavar="NAME=VALUE", help=example)
+def filter_option(example: str, *, short: bool = True) -> Callable[[F], F]:
+    """The option ``--filter``, and ``-f`` where that is not ``--force``; its value is what the engine takes."""
+    names = ("-f", "--filter") if short else ("--filter",)
+    return click.option(*names, "filters", multiple=True, callback=_parse, metavar="NAME=VALUE", help=example)

@@ -17,7 +17,7 @@ from labcontainer.engine.options import Command
 from labcontainer.engine.record import Record
 from labcontainer.engine.stream import Stream
 from labcontainer.engine.when import When
-from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError
+from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError, UsageError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.runtime import client, events, life, state
@@ -98,6 +98,12 @@ class Container:
         from labcontainer.engine import inspect
 
         return inspect.container(self._engine, self._directory)
+
+    @property
+    def ports(self) -> dict[str, Any]:
+        """Its published ports: ``{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}``."""
+        found: dict[str, Any] = self.attrs["NetworkSettings"]["Ports"]
+        return found
 
     def reload(self) -> None:
         """For docker-py's sake: properties are always fresh. Raises: NotFound."""
@@ -190,7 +196,10 @@ class Container:
     def rename(self, name: str) -> None:
         """Give it another name. Raises: Conflict, UsageError."""
         with self._engine.locked():
-            before, free = self.record, self._engine.containers.free_name(name)
+            before, wanted = self.record, name.removeprefix("/")  # inspect tells it with a slash
+            if wanted == before.name:
+                raise UsageError("name", name, "it has that name")
+            free = self._engine.containers.free_name(wanted)
             record.write(self._directory, replace(before, name=free))
         self._event("rename", oldName=f"/{before.name}")
 

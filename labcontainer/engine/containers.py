@@ -162,6 +162,17 @@ class Containers:
         found = selection.select(self._engine, all=all, before=before, filters=filters, limit=limit, since=since)
         return [Container(self._engine, each.directory) for each in found]
 
+    def prune(self, filters: Given = None) -> dict[str, Any]:
+        """Remove all that do not run: ``{"ContainersDeleted": [id, …], "SpaceReclaimed": bytes}``.
+
+        Filters: until (made before then), label, label!.
+
+        Raises: UsageError.
+        """
+        from labcontainer.engine import prune
+
+        return prune.containers(self._engine, filters)
+
     def free_name(self, wanted: str | None) -> str:
         """`wanted`, or a generated name; the caller holds the engine's lock. Raises: Conflict, UsageError."""
         taken = {self._name_of(directory) for directory in self._engine.container_directories()}
