@@ -39,7 +39,7 @@ check: .venv/installed-test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-test-v2: .venv/installed-v2
+test-v2: .venv/installed-test
 	@$(BIN)/python -m tests.machine_v2 $(ARGS)
 
 bench: .venv/installed
@@ -60,10 +60,6 @@ clean:
 .venv/installed-test: .venv/installed
 	@echo "installing what the tests need into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@
-
-.venv/installed-v2: .venv/installed-test
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check virtme-ng
 	@touch $@
 
 # The first Python ≥ 3.11 on PATH that can make a virtual environment. Each candidate is tried: Debian puts ensurepip into

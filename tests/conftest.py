@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ pytest_plugins = ["tests.leaks", "tests.needs", "tests.disks"]
 
 # From the quick and certain to the slow: the first failure is the one closest to its cause.
 ORDER = ("unit", "kernel", "e2e", "notebooks", "browser")
+# Who asks for one of these says something about cgroups, and so belongs to the short run on a cgroup v2 machine.
+ABOUT_CGROUPS = frozenset({"group", "needs_cgroups", "needs_cgroup_v2"})
 TESTS = Path(__file__).parent
 SUPERVISOR = pytest.StashKey[int]()
 
@@ -28,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ABOUT_CGROUPS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("cgroups")
     items.sort(key=lambda item: ORDER.index(item.path.relative_to(TESTS).parts[0]))
 
 
@@ -48,11 +55,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def starter_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An engine's root that holds the starter images, made once for the whole run."""
+    """An engine's root that holds the starter images, made once for the whole run, or before it for a slow machine."""
     from labcontainer.image import starter
     from labcontainer.image.store import Store
 
     root = tmp_path_factory.mktemp("images")
+    if made := os.environ.get("LAB_STARTER_IMAGES"):
+        shutil.copytree(made, root / "images")
     starter.ensure(Store(root / "images"))
     return root
 

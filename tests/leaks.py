@@ -109,9 +109,9 @@ def _process(pid: int) -> str | None:
 
 
 def _cgroups(pids: set[int]) -> Iterator[str]:
-    # Every cgroup of root's run lies below a base of its own name (see `supervisor`), in whichever hierarchy; an
-    # ordinary user's below labcontainer-UID. The base itself stays, like the directory of an engine. A cgroup in which
-    # only processes run that this run did not start is somebody else's: a user's base is shared by all their engines.
+    # Every cgroup of a run lies below a base of its own name (see `supervisor`), in whichever hierarchy; in version 1
+    # an ordinary user's below labcontainer-UID. The base itself stays, like the directory of an engine. A cgroup in
+    # which only processes run that this run did not start is somebody else's: all engines of a user share a base.
     bases = {os.environ.get(delegation.VARIABLE, delegation.NAME), f"{delegation.NAME}-{os.geteuid()}"}
     for directory, _, _ in os.walk(CGROUPS):
         path = Path(directory)

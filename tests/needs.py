@@ -37,7 +37,6 @@ PACKAGES = {
     "losetup": "mount",
     "newuidmap": "uidmap",
     "unshare": "util-linux",
-    "vng": "virtme-ng (pip)",
 }
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
@@ -99,6 +98,15 @@ def needs_cgroup_v2() -> None:
     """The test needs a machine whose only cgroup hierarchy is version 2."""
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
         pytest.skip(OTHER_RUN + "on a cgroup v2 machine (make test-v2)")
+
+
+@pytest.fixture
+def needs_cpuset() -> None:
+    """The test needs the controller that binds processes to CPUs: a Linux kernel for one CPU has none."""
+    from labcontainer.kernel import cgroup
+
+    if "cpuset" not in cgroup.host().controllers:
+        pytest.skip(OTHER_RUN + "where the Linux kernel has the cpuset controller")
 
 
 @pytest.fixture

@@ -93,11 +93,13 @@ def test_a_quota_throttles(group: Cgroup, start: Inside) -> None:
     assert group.events().throttled_usec > 0
 
 
+@pytest.mark.usefixtures("needs_cpuset")
 def test_processes_stay_on_the_cpus_of_their_set(group: Cgroup, start: Inside) -> None:
     group.set(Limits(cpuset_cpus="0"))
     assert line(start("import os; print(os.sched_getaffinity(0), flush=True)")) == "{0}"
 
 
+@pytest.mark.usefixtures("needs_cpuset")
 def test_a_limit_of_another_controller_reaches_those_already_inside(group: Cgroup, start: Inside) -> None:
     busy = start(BUSY)
     group.set(Limits(cpuset_cpus="0"))

@@ -3,8 +3,8 @@
 root             labcontainer, or $LABCONTAINER_CGROUP, at the top of each hierarchy (inside a container: of what the
                  container sees)
 others, v1       labcontainer-UID at the top, which root has made and given to the user
-others, v2       below the cgroup in which we stand, if it was delegated to us: only a process that is inside may
-                 start others inside
+others, v2       the same names below the cgroup in which we stand, if it was delegated to us: only a process that is
+                 inside may start others inside
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _base(controller: str, top: str, own: Callable[[str], Path]) -> Path | None:
         return Path(given)
     standing = own(controller)
     standing = standing.parent if standing.name == ASIDE else standing
-    return standing / NAME if _writable(str(standing)) else None
+    return standing / os.environ.get(VARIABLE, NAME) if _writable(str(standing)) else None
 
 
 def _writable(directory: str) -> bool:
