@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from labcontainer.engine.summary import Summary
 from labcontainer.errors import LabError
 from labcontainer.image.image import Image
+from labcontainer.kernel import tree
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
@@ -29,16 +31,19 @@ def unpacked_bytes(engine: Engine, image: Image) -> int:
     return sum(tree_bytes(path) for path in engine.snapshots.lowerdirs(image, engine.store))
 
 
-def tree_bytes(tree: Path) -> int:
-    """The content of the regular files below `tree`, a hard-linked one once; what may not be read is left out."""
+def tree_bytes(top: Path) -> int:
+    """The content of the regular files below `top`, a hard-linked one once; what may not be read is left out."""
     total, seen = 0, set()
-    for directory, _, files in os.walk(tree):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(directory, name))
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
+
+    def add(directory: int, names: list[str]) -> None:
+        nonlocal total
+        for name in names:
+            with contextlib.suppress(OSError):
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_size
+
+    with contextlib.suppress(OSError), tree.opened(top) as fd:
+        tree.walk(fd, add)
     return total

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from labcontainer.image.image import Image
 from labcontainer.image.store import Store
+from labcontainer.kernel import tree
 from labcontainer.oci.descriptor import Descriptor
 from labcontainer.oci.digest import Digest
 
@@ -59,7 +59,8 @@ class Snapshots:
                     unpack.apply(blob, partial, diff_id=diff_id)
                 os.rename(partial, place)
             except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    tree.remove_path(partial)
                 raise
 
 
@@ -100,4 +101,4 @@ def _remove(directory: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=directory)
     except IsADirectoryError:
-        shutil.rmtree(name, dir_fd=directory)
+        tree.remove(directory, name)

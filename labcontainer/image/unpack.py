@@ -31,7 +31,7 @@ from typing import BinaryIO, cast
 
 from labcontainer.errors import KernelError, SpecError, UnsafeLayer
 from labcontainer.image import compression
-from labcontainer.kernel import overlay
+from labcontainer.kernel import overlay, tree
 from labcontainer.kernel.openat2 import Resolve, openat2
 from labcontainer.oci.digest import Digest
 
@@ -314,7 +314,7 @@ def _clear(parent: int, name: str) -> None:
     if status is None:
         return
     if stat.S_ISDIR(status.st_mode):
-        shutil.rmtree(name, dir_fd=parent)
+        tree.remove(parent, name)
     else:
         os.unlink(name, dir_fd=parent)
 

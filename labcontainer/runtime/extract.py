@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from pathlib import PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from labcontainer.errors import KernelError, SpecError, UnsafeArchive
+from labcontainer.kernel import tree
 from labcontainer.kernel.openat2 import Resolve, openat2
 
 IN_ROOT = Resolve.RESOLVE_IN_ROOT | Resolve.RESOLVE_NO_MAGICLINKS
@@ -206,7 +206,7 @@ class _Extraction:
             kinds = ("directory", "non-directory") if directory else ("non-directory", "directory")
             raise UnsafeArchive(member.name, f"cannot overwrite {kinds[0]} with {kinds[1]}")
         if directory:
-            shutil.rmtree(name, dir_fd=parent)
+            tree.remove(parent, name)
         else:
             os.unlink(name, dir_fd=parent)
 

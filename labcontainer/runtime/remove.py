@@ -5,17 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-import stat
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
-from labcontainer.kernel import process, trace, userns
+from labcontainer.kernel import process, trace, tree, userns
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.trace import Role
-
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
 def remove_tree(directory: Path) -> None:
@@ -27,12 +21,12 @@ def remove_tree(directory: Path) -> None:
     Raises: OSError.
     """
     try:
-        _remove(directory)
+        tree.remove_path(directory)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM) or os.geteuid() == 0:
             raise
         _remove_inside(directory)
-        _remove(directory)
+        tree.remove_path(directory)
 
 
 def bury(directory: Path) -> None:
@@ -46,24 +40,6 @@ def bury(directory: Path) -> None:
     remove_tree(grave)
 
 
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(directory, onerror=_open_and_retry)
-
-
-def _open_and_retry(act: Callable[..., object], path: str, info: _ExcInfo) -> None:
-    error = info[1]
-    # The overlay's work/work has mode 000, which stops an ordinary owner from listing it.
-    if not isinstance(error, OSError) or error.errno != errno.EACCES or os.path.islink(path):
-        raise error
-    closed = path if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK) else os.path.dirname(path)
-    os.chmod(closed, stat.S_IRWXU)
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
-
-
 def _remove_inside(directory: Path) -> None:
     release, waits = os.pipe2(os.O_CLOEXEC)[::-1]
     child = process.clone3(CloneFlag.CLONE_NEWUSER)
@@ -75,7 +51,7 @@ def _remove_inside(directory: Path) -> None:
             os.read(waits, 1)
             process.setresuid(0, 0, 0)
             for entry in directory.iterdir():
-                _remove(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+                tree.remove_path(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
             code = 0
         os._exit(code)
     try:
