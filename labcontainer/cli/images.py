@@ -39,12 +39,13 @@ def images(session: Session, quiet: bool, no_trunc: bool, form: str) -> None:
         for image in found:
             click.echo(_id(image, whole=no_trunc))
         return
-    rows = [_row(image, tag, whole=no_trunc) for image in found for tag in image.tags or (None,)]
+    rows = [row(image, tag, whole=no_trunc) for image in found for tag in image.tags or (None,)]
     for text in LISTING.lines(rows, form):
         click.echo(text)
 
 
-def _row(image: Image, tag: str | None, *, whole: bool) -> dict[str, object]:
+def row(image: Image, tag: str | None, *, whole: bool) -> dict[str, object]:
+    """One image's line for one of its tags, under docker's names."""
     name = Reference.parse(tag) if tag else None
     # Made reproducibly, an image says that it is from the epoch: no time was noted.
     created = image.created if image.created and image.created > _EPOCH else None

@@ -1,4 +1,4 @@
-"""``lab container prune``: the verb that removes what nobody uses."""
+"""``lab container prune`` and ``lab system prune``: the verbs that remove what nobody uses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from labcontainer.cli import Session
 from labcontainer.cli.filters import filter_option
 from labcontainer.cli.units import size
+from labcontainer.engine import prune as engine_prune
 
 _force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
 
@@ -25,6 +26,44 @@ def containers(session: Session, filters: dict[str, list[str]], force: bool) -> 
     done = session.engine().containers.prune(filters)
     report("Deleted Containers:", done["ContainersDeleted"])
     click.echo(f"Total reclaimed space: {size(done['SpaceReclaimed'])}")
+
+
+@click.command("prune")
+@click.option("-a", "--all", "every", is_flag=True, help="All layers without a container, and all caches, too.")
+@filter_option("Those containers alone that fit: until=24h (made before then), label=…, label!=…", short=False)
+@_force
+@click.pass_obj
+def system(session: Session, every: bool, filters: dict[str, list[str]], force: bool) -> None:
+    """Remove what nobody uses: containers that do not run, and unpacked layers without an image.
+
+    Layers are unpacked again when they are needed again. Images stay.
+    """
+    if not force and not confirmed(_warning(filters, every=every)):
+        return
+    engine = session.engine()
+    reclaimed = engine.containers.prune(filters)
+    report("Deleted Containers:", reclaimed["ContainersDeleted"])
+    total = reclaimed["SpaceReclaimed"]
+    reclaimed = engine_prune.layers(engine, all=every)
+    report("Deleted Layers:", reclaimed["LayersDeleted"])
+    total += reclaimed["SpaceReclaimed"]
+    if every:
+        reclaimed = engine_prune.cache(engine)
+        report("Deleted Caches:", reclaimed["CachesDeleted"])
+        total += reclaimed["SpaceReclaimed"]
+    click.echo(f"Total reclaimed space: {size(total)}")
+
+
+def _warning(filters: dict[str, list[str]], *, every: bool) -> str:
+    lines = ["WARNING! This will remove:", "  - all stopped containers"]
+    if every:
+        lines += ["  - all unpacked layers without at least one container associated to them", "  - all caches"]
+    else:
+        lines += ["  - all unpacked layers that belong to no image and no container"]
+    if filters:
+        lines += ["", "  Containers to be pruned will be filtered with:"]
+        lines += [f"  - {name}={value}" for name, values in sorted(filters.items()) for value in values]
+    return "\n".join([*lines, ""])
 
 
 def confirmed(warning: str) -> bool:

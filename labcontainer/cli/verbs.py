@@ -62,7 +62,10 @@ IMAGE = {
     "ls": Verb("images", "images", "List images."),
 }
 SYSTEM = {
+    "df": Verb("disk_usage", "df", "Show what images, containers and caches take up on the disk."),
     "events": Verb("events", "events", "Show what happens to containers, as it happens."),
+    "info": Verb("information", "info", "Show what this engine is, and on what machine."),
+    "prune": Verb("prune", "system", "Remove what nobody uses."),
 }
 LAB = {
     **_OF_A_CONTAINER,
@@ -72,9 +75,11 @@ LAB = {
     "explain": Verb("explain", "explain", "Show what a run would do, before it is done."),
     "image": Verb("nouns", "image", "The verbs for images."),
     "images": IMAGE["ls"],
+    "info": SYSTEM["info"],
     "inspect": Verb("inspect", "inspect", "Show all that is known of containers and images."),
     "ps": CONTAINER["ls"],
     "system": Verb("nouns", "system", "The verbs for the whole of an engine."),
+    "version": Verb("information", "version", "Show the versions of what runs here."),
 }
 # docker's other names for the same, which its lists leave out, too.
 ALIASES = {"list": "ls", "ps": "ls", "remove": "rm"}

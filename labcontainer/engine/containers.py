@@ -108,6 +108,7 @@ class Containers:
         directory = self._engine.container_root / container_id
         request = self._request(directory, lowerdirs, cgroup_name, chosen)
         with self._engine.locked():
+            self._engine.snapshots.lowerdirs(found, self._engine.store)  # a prune may just have removed them
             asked = self._record(container_id, image, found, chosen, settings)
             self._write(directory, spec, request, replace(asked, transient=held is not None))
             if held is not None:

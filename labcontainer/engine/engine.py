@@ -102,6 +102,24 @@ class Engine:
         """
         return events.stream(self.root, since, until, filters, decode=decode)
 
+    def df(self) -> dict[str, Any]:
+        """What it takes up on the disk (`engine.disk_usage`), in the shape of docker-py's ``df``."""
+        from labcontainer.engine import disk_usage
+
+        return disk_usage.usage(self)
+
+    def info(self) -> dict[str, Any]:
+        """The engine and its machine, under docker's field names."""
+        from labcontainer.engine import information
+
+        return information.info(self)
+
+    def version(self) -> dict[str, Any]:
+        """What runs here, under docker's field names."""
+        from labcontainer.engine import information
+
+        return information.version()
+
     def trace_path(self) -> str | None:
         """Where the processes of a new container append their events; None while nobody records."""
         return self._trace_path

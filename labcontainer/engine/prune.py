@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labcontainer.engine import disk_usage, record, selection, sizes
 from labcontainer.engine import filters as filtering
-from labcontainer.engine import selection, sizes
 from labcontainer.engine.container import Container
 from labcontainer.engine.filters import Filters
 from labcontainer.engine.mend import lock
 from labcontainer.engine.summary import Summary
 from labcontainer.engine.when import nanoseconds
-from labcontainer.errors import LabError, UsageError
+from labcontainer.errors import LabError, NotFound, UsageError
 from labcontainer.runtime import events
 from labcontainer.runtime.life import Status
 
@@ -43,6 +44,44 @@ def containers(engine: Engine, given: filtering.Given) -> dict[str, Any]:
             reclaimed_bytes += written_bytes
     events.record(engine.root, "prune", "", {"reclaimed": str(reclaimed_bytes)})
     return {"ContainersDeleted": deleted, "SpaceReclaimed": reclaimed_bytes}
+
+
+def layers(engine: Engine, *, all: bool) -> dict[str, Any]:
+    """Remove unpacked layers on which no container stands: those that no image leads to, with `all` every one.
+
+    ``{"LayersDeleted": [hex, …], "SpaceReclaimed": bytes}``. An image that is asked for has its layers unpacked again.
+    """
+    deleted, reclaimed_bytes = [], 0
+    # Under this lock a container that is being made looks once more whether its layers are there.
+    with engine.locked():
+        kept = set() if all else {diff_id.hex for image in engine.store.images() for diff_id in image.diff_ids}
+        for directory in engine.container_directories():
+            kept |= _layers_below(directory)
+        for layer in engine.snapshots.unpacked():
+            if layer.name not in kept:
+                reclaimed_bytes += sizes.tree_bytes(layer)
+                engine.snapshots.forget(layer)
+                deleted.append(layer.name)
+    return {"LayersDeleted": deleted, "SpaceReclaimed": reclaimed_bytes}
+
+
+def cache(engine: Engine) -> dict[str, Any]:
+    """Remove what is kept only to be quick: ``{"CachesDeleted": [name, …], "SpaceReclaimed": bytes}``."""
+    deleted, reclaimed_bytes = [], 0
+    for path in disk_usage.cached(engine.root):
+        with contextlib.suppress(FileNotFoundError):
+            size_bytes = path.stat().st_size
+            path.unlink()
+            reclaimed_bytes += size_bytes
+            deleted.append(path.name)
+    return {"CachesDeleted": deleted, "SpaceReclaimed": reclaimed_bytes}
+
+
+def _layers_below(directory: Path) -> set[str]:
+    try:
+        return {Path(lowerdir).name for lowerdir in record.read_request(directory).lowerdirs}
+    except NotFound:
+        return set()
 
 
 def until_ns(wanted: Filters) -> float:

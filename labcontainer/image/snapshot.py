@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from labcontainer.image.store import Store
 from labcontainer.kernel import tree
 from labcontainer.oci.descriptor import Descriptor
 from labcontainer.oci.digest import Digest
+
+_LAYER = re.compile(r"[a-f0-9]{64,128}")
 
 
 class Snapshots:
@@ -42,6 +45,20 @@ class Snapshots:
                 self._unpack(layer, diff_id, place, store)
             found.append(place)
         return tuple(reversed(found))
+
+    def unpacked(self) -> list[Path]:
+        """The directories of all layers that are here, whole."""
+        if not self.root.exists():
+            return []
+        return sorted(place for place in self.root.iterdir() if _LAYER.fullmatch(place.name) and place.is_dir())
+
+    def forget(self, place: Path) -> None:
+        """Remove one of `unpacked`, on which no overlay stands; nobody ever sees half of it. Raises: OSError."""
+        grave = self.root / "partial" / f"{place.name}.removed"
+        tree.remove_path(grave)
+        grave.parent.mkdir(exist_ok=True)
+        os.rename(place, grave)
+        tree.remove_path(grave)
 
     def _unpack(self, layer: Descriptor, diff_id: Digest, place: Path, store: Store) -> None:
         partial = self.root / "partial" / diff_id.hex
