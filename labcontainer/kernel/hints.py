@@ -63,6 +63,10 @@ _HINTS = {
     ): "this needs CAP_MKNOD, which nobody has inside a user namespace; run as the machine's root, or as the ordinary user",
     ("prctl", errno.EPERM): _LACKING,
     ("capset", errno.EPERM): _LACKING,
+    (
+        "keyctl",
+        errno.EDQUOT,
+    ): "this user has too many keys, of which each container holds one; try: sudo sysctl -w kernel.keys.maxkeys=2000 kernel.keys.maxbytes=200000",
     ("mkdir", errno.ENOSPC): "no space is left on the device, or a cgroup may have no more children",
     ("write", errno.ENOSPC): "no space is left on the device",
 }

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import NoReturn
 
 from labcontainer.errors import HostError, InitError, KernelError, told
-from labcontainer.kernel import capabilities, file, process, pty
+from labcontainer.kernel import capabilities, file, keyring, process, pty
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.mount import At
 from labcontainer.kernel.openat2 import Resolve, openat2
@@ -57,6 +57,19 @@ def _give(fd: int, config: Process) -> None:
     except OSError as error:
         # A descriptor of the host's that our user namespace does not own stays as it is.
         if error.errno not in (errno.EPERM, errno.EINVAL, errno.ENOENT, errno.EROFS):
+            raise
+
+
+def leave_keyring() -> None:
+    """Have a session keyring of our own: the one we have inherited holds the keys of the engine's user.
+
+    Raises: KernelError (EDQUOT).
+    """
+    try:
+        keyring.join_session_keyring()
+    except KernelError as error:
+        # A Linux kernel without keys; or a filter around us, which our children inherit: then they cannot read any.
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
             raise
 
 

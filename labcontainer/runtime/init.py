@@ -2,7 +2,7 @@
 
     1 wait       until the monitor has written the id maps
     2 join       the namespaces of others that the config names
-    3 identity   root inside the user namespace, leader of a session
+    3 identity   root inside the user namespace, leader of a session, without the keys of the one before
     4 cgroup     move into our cgroup; a cgroup namespace with that as its root
     5 names      host name, domain name, sysctls: while /proc/sys can still be written
     6 root       the steps of `plan`: mounts, devices, the new root
@@ -51,6 +51,7 @@ class Job:
     stdio: tuple[int, int, int] | None  # None: a terminal is made inside
     reaper: bool = False  # the command runs below a PID 1 that waits for orphans
     hidden: bool = False  # that PID 1 cannot be looked into from the container
+    new_keyring: bool = True
     joined: Joins = field(default_factory=dict)  # the namespaces of others, as open descriptors
     fifo: int | None = None  # where the word to start comes from, if nobody stays to send it
     preserve_fds: int = 0
@@ -97,6 +98,8 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         if job.new_user:
             process.setresgid(0, 0, 0)
             process.setresuid(0, 0, 0)
+        if job.new_keyring:
+            command.leave_keyring()
     with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand then as its root"):
         _enter_cgroup(job)
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):

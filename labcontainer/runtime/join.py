@@ -132,6 +132,7 @@ def _enter(target: _Target) -> None:
     if target.flags & CloneFlag.CLONE_NEWUSER:
         process.setresgid(0, 0, 0)
         process.setresuid(0, 0, 0)
+    command.leave_keyring()
 
 
 def _become(target: _Target, config: Process, stdio: Stdio | None, connection: socket.socket) -> NoReturn:

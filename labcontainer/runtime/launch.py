@@ -87,7 +87,8 @@ class Order:
     `cache` a directory for compiled seccomp filters; `init` puts a reaper at PID 1 and the command below it.
 
     Where nobody stays with the container, `fifo` is what init reads the word to start from, `id` is what hooks are
-    told, and of our descriptors the command inherits `preserve_fds` from 3 on.
+    told, and of our descriptors the command inherits `preserve_fds` from 3 on. Without `new_keyring` the command keeps
+    the caller's session keyring.
     """
 
     spec: Spec
@@ -100,6 +101,7 @@ class Order:
     fifo: Path | None = None
     id: str = ""
     preserve_fds: int = 0
+    new_keyring: bool = True
 
     @property
     def rootfs(self) -> Path:
@@ -214,6 +216,7 @@ def _job(order: Order, group: Cgroup | None, kinds: set[str]) -> Job:
         new_cgroup="cgroup" in kinds,
         stdio=order.stdio,
         reaper=order.init,
+        new_keyring=order.new_keyring,
         joined=_joins(spec),
         fifo=os.open(order.fifo, os.O_RDWR | os.O_CLOEXEC) if order.fifo else None,
         preserve_fds=order.preserve_fds,

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests.e2e.bundle import Runtime, make_bundle
+from tests.needs import Needs
+
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
 
@@ -63,3 +66,14 @@ def lab_process(lab: Lab, lab_call: dict[str, Any]) -> Iterator[LabProcess]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(params=["runc", "lab-runtime"])
+def runtime(request: pytest.FixtureRequest, needs: Needs, tmp_path: Path) -> Iterator[Runtime]:
+    needs("busybox")
+    command = [str(needs("runc"))] if request.param == "runc" else [str(Path(sys.executable).with_name("lab-runtime"))]
+    found = Runtime(command, tmp_path / "state", tmp_path / "bundle")
+    make_bundle(found)
+    yield found
+    for id in found("list", "-q").stdout.decode().split():
+        found("delete", "-f", id)

@@ -33,7 +33,7 @@ _OPTIONS = (
     click.option("--pid-file", type=_path, help="Write init's pid to this file."),
     click.option("--preserve-fds", type=int, default=0, help="Descriptors from 3 on that the command inherits."),
     click.option("--no-pivot", is_flag=True, help="Refused: without pivot_root the host's root stays in reach."),
-    click.option("--no-new-keyring", is_flag=True, help="Taken for runc's sake: no new keyring is made in any case."),
+    click.option("--no-new-keyring", is_flag=True, help="Keep the caller's session keyring, and all keys in it."),
 )
 
 
@@ -89,10 +89,15 @@ def run(session: Session, /, id: str, detach: bool, keep: bool, **given: Any) ->
 def _make(place: Place, given: dict[str, Any]) -> Child:
     if given["no_pivot"]:
         raise click.UsageError("--no-pivot: without pivot_root a container reaches the host's root")
-    return make(place, given["bundle"], given["console_socket"], given["pid_file"], given["preserve_fds"])
+    return make(
+        place, given["bundle"], given["console_socket"], given["pid_file"], given["preserve_fds"],
+        new_keyring=not given["no_new_keyring"],
+    )  # fmt: skip
 
 
-def make(place: Place, bundle: Path, console: Path | None, pid_file: Path | None, preserve_fds: int) -> Child:
+def make(
+    place: Place, bundle: Path, console: Path | None, pid_file: Path | None, preserve_fds: int, *, new_keyring: bool
+) -> Child:
     """Create the container of `place`; who has made it may go. Raises: LabError; nothing is left of it then."""
     bundle = bundle.absolute()
     unserved.refuse(bundle)
@@ -106,7 +111,7 @@ def make(place: Place, bundle: Path, console: Path | None, pid_file: Path | None
         cgroup_name = (spec.linux.cgroups_path if spec.linux else None) or place.id
         stdio = None if console else (0, 1, 2)
         order = Order(spec, bundle, cgroup=cgroup_name, stdio=stdio, fifo=place.fifo, id=place.id,
-                      preserve_fds=preserve_fds)  # fmt: skip
+                      preserve_fds=preserve_fds, new_keyring=new_keyring)  # fmt: skip
         launch.launch(order, made)
         assert made.child is not None
         freezer = str(made.cgroup.freezer or "") if made.cgroup else ""

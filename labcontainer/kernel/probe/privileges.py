@@ -7,16 +7,14 @@ import os
 import resource
 
 from labcontainer.errors import HostError, KernelError
-from labcontainer.kernel import capabilities, proc, process, seccomp
+from labcontainer.kernel import capabilities, keyring, proc, process, seccomp
 from labcontainer.kernel.capabilities import ALL, DOCKER_DEFAULT, Capability
-from labcontainer.kernel.libc import invoke
 from labcontainer.kernel.probe import remedy, stand
 from labcontainer.kernel.probe.place import Place
 from labcontainer.kernel.probe.report import STARTS_CONTAINERS, Status
 from labcontainer.kernel.probe.trial import Outcome, Trial
 from labcontainer.kernel.process import Prctl
 
-_KEYCTL_JOIN_SESSION_KEYRING = 1
 # What the engine itself does as root.
 _NEEDED = DOCKER_DEFAULT | {Capability.CAP_SYS_ADMIN, Capability.CAP_NET_ADMIN}
 _LIBSECCOMP = {"fedora": "libseccomp", "rhel": "libseccomp", "arch": "libseccomp", "alpine": "libseccomp"}
@@ -86,8 +84,7 @@ def _mend_seccomp(error: OSError, place: Place) -> str:
 
 
 def _keyring(place: Place) -> str:
-    key = invoke("keyctl", operation=_KEYCTL_JOIN_SESSION_KEYRING, name=None)
-    return f"a child joined the new session keyring {key}"
+    return f"a child joined the new session keyring {keyring.join_session_keyring()}"
 
 
 def _rlimits(place: Place) -> str:
