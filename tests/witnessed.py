@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -164,6 +165,8 @@ class _Reader:
                 if self._is_the_containers(_arguments(line)):
                     yield _call(line, outcome)
             case call if call in TOLD:
+                if isinstance(outcome, int) and call == "openat2" and re.search("O_WRONLY|O_RDWR", line.text):
+                    self._writing[outcome] = f"/proc/{line.arguments[1]}"  # nothing else is written to by its means
                 yield _call(line, outcome)
             case call:
                 assert call in SILENT, f"nobody has decided whether the trace tells of {call}({line.text})"

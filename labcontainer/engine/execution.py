@@ -58,7 +58,6 @@ def request(
         terminal=tty,
         capabilities=_capabilities(base, who, privileged=privileged),
         no_new_privileges=base.no_new_privileges and not privileged,
-        oom_score_adj=None,  # inherited, and no longer ours to write once we are not dumpable
     )
     return ExecRequest(
         id=os.urandom(32).hex(),

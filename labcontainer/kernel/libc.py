@@ -64,7 +64,7 @@ _libc_locked = ctypes.PyDLL(None, use_errno=True)
 
 _IN_GLIBC = frozenset(
     {"mount", "umount2", "unshare", "setns", "sethostname", "setdomainname", "prctl", "setsid"}
-    | {"inotify_init1", "inotify_add_watch", "msgget"}
+    | {"inotify_init1", "inotify_add_watch", "msgget", "fstatfs"}
 )
 
 # Since Linux 5.1 a new system call has one number on every architecture; the older ones differ.
@@ -99,12 +99,20 @@ def invoke(call: str, /, **arguments: Argument) -> int:
     Raises: KernelError (errno, the decoded call, a hint); HostError where this architecture's number is unknown.
     See: man 2 syscall, man 3 errno
     """
-    function = _function(call)
-    converted = [_to_c(value) for value in arguments.values()]
     started_ns = trace.clock()
-    result = function(*converted)
-    errno = ctypes.get_errno() if result == -1 else 0
+    result, errno = _made(call, arguments)
     trace.emit(call, arguments, result, errno, started_ns)
+    if errno:
+        raise failure(call, arguments, errno)
+    return result
+
+
+def ask(call: str, /, **arguments: Argument) -> int:
+    """Make a system call that changes nothing, of which the trace does not tell. As `invoke` in all else.
+
+    Raises: KernelError, HostError. See: man 2 syscall
+    """
+    result, errno = _made(call, arguments)
     if errno:
         raise failure(call, arguments, errno)
     return result
@@ -164,6 +172,11 @@ def fork_with_clone3(flags: int, exit_signal: int, cgroup: int) -> tuple[int, in
     errno = ctypes.get_errno()
     ctypes.pythonapi.PyOS_AfterFork_Parent()
     return (pid if pid > 0 else -errno), pidfd.value
+
+
+def _made(call: str, arguments: Mapping[str, Argument]) -> tuple[int, int]:
+    result = _function(call)(*[_to_c(value) for value in arguments.values()])
+    return result, ctypes.get_errno() if result == -1 else 0
 
 
 def _function(call: str) -> Callable[..., int]:

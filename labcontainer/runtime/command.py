@@ -1,7 +1,7 @@
 """From a process that stands in its container to the command: what an init and an exec have in common.
 
     terminal     the terminal's inner side, or pipes, become stdin, stdout and stderr
-    limits       resource limits, oom_score_adj, umask; no descriptor is inherited
+    limits       resource limits, umask; no descriptor is inherited
     privileges   user and groups, capabilities, no_new_privs, seccomp
     command      working directory, the program's path, execve
 
@@ -18,7 +18,7 @@ import stat
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-from labcontainer.errors import HostError, InitError, KernelError, told
+from labcontainer.errors import InitError, KernelError, told
 from labcontainer.kernel import capabilities, file, keyring, process, pty
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.mount import At
@@ -28,6 +28,7 @@ from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel
 from labcontainer.runtime.filters import Filter
 
+_NULL = os.makedev(1, 3)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -51,12 +52,15 @@ def take_stdio(config: Process, stdio: tuple[int, int, int] | None, connection: 
 
 def _give(fd: int, config: Process) -> None:
     """An ordinary user inside opens /dev/stdout by its path, and so needs to own what is behind it."""
+    status = os.fstat(fd)
+    # The null device is everybody's; and ours, given away here, may be the host's own /dev/null.
+    if status.st_uid == config.user.uid or status.st_rdev == _NULL:
+        return
     try:
-        if os.fstat(fd).st_uid != config.user.uid and not os.path.samestat(os.fstat(fd), os.stat("/dev/null")):
-            file.fchown(fd, config.user.uid, -1)
+        file.fchown(fd, config.user.uid, -1)
     except OSError as error:
         # A descriptor of the host's that our user namespace does not own stays as it is.
-        if error.errno not in (errno.EPERM, errno.EINVAL, errno.ENOENT, errno.EROFS):
+        if error.errno not in (errno.EPERM, errno.EINVAL, errno.EROFS):
             raise
 
 
@@ -82,24 +86,9 @@ def limit(config: Process, *, preserve_fds: int = 0) -> None:
         if wanted.type not in ResourceLimit.__members__:
             raise InitError("limits", f"unknown resource limit {wanted.type}")
         process.setrlimit(ResourceLimit[wanted.type], _rlim(wanted.soft), _rlim(wanted.hard))
-    if config.oom_score_adj is not None:
-        _score(config.oom_score_adj)
     process.umask(config.user.umask if config.user.umask is not None else 0o022)
     # Marked, not closed: the channel must live until execve tells the keeper of success.
     process.close_range(3 + preserve_fds, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
-
-
-def _score(wanted: int) -> None:
-    path = "/proc/self/oom_score_adj"
-    try:
-        file.write(path, str(wanted))
-    except KernelError as error:
-        if error.errno != errno.EACCES:
-            raise
-        least = f"a process can lower it to {file.read(path)} at most without CAP_SYS_RESOURCE"
-        raise HostError(
-            f"the OOM score {wanted}", "choose a higher --oom-score-adj, or run as root with that capability", least
-        ) from None
 
 
 def _rlim(value: int) -> int:

@@ -7,7 +7,7 @@
     5 names      host name, domain name, sysctls: while /proc/sys can still be written
     6 root       the steps of `plan`: mounts, devices, the new root
     7 terminal   the terminal's inner side becomes stdin, stdout and stderr      (7 to 10 are in command.py:
-    8 limits     resource limits, oom_score_adj, umask; no descriptor is inherited    an exec does the same)
+    8 limits     resource limits, umask; no descriptor is inherited    an exec does the same)
     9 privileges user and groups, capabilities, no_new_privs, seccomp
    10 command    find the program, tell the monitor, wait for its word, execve
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from labcontainer.errors import InitError
-from labcontainer.kernel import file, namespaces, process, trace
+from labcontainer.kernel import namespaces, process, procfs, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Process, Spec
@@ -94,12 +94,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     with stage("join", "namespaces of others: their descriptors were opened while paths still meant the host's"):
         _join(job)
     with stage("identity", "as root inside the namespace we may set it up; outside we stay who we were"):
-        process.setsid()
-        if job.new_user:
-            process.setresgid(0, 0, 0)
-            process.setresuid(0, 0, 0)
-        if job.new_keyring:
-            command.leave_keyring()
+        _take_identity(job)
     with stage("cgroup", "a new cgroup namespace takes the cgroup in which we stand then as its root"):
         _enter_cgroup(job)
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):
@@ -138,6 +133,15 @@ def _join(job: Job) -> None:
             namespaces.setns(fd, flag)
 
 
+def _take_identity(job: Job) -> None:
+    process.setsid()
+    if job.new_user:
+        process.setresgid(0, 0, 0)
+        process.setresuid(0, 0, 0)
+    if job.new_keyring:
+        command.leave_keyring()
+
+
 def _make_root(job: Job) -> None:
     held: Held = {}
     for step in job.steps:
@@ -174,4 +178,4 @@ def _names(spec: Spec) -> None:
     if spec.domainname:
         namespaces.setdomainname(spec.domainname)
     for name, value in (spec.linux.sysctl if spec.linux else {}).items():
-        file.write("/proc/sys/" + name.replace(".", "/"), value)
+        procfs.write("sys/" + name.replace(".", "/"), value)

@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from labcontainer.errors import InitError, KernelError, StateError
-from labcontainer.kernel import cgroup, namespaces, process, trace
+from labcontainer.kernel import capabilities, cgroup, namespaces, process, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import NAMESPACES, CloneFlag
 from labcontainer.kernel.process import Child, Dumpable, Prctl
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Process
-from labcontainer.runtime import channel, command, launch
+from labcontainer.runtime import channel, command, launch, score
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.launch import Order, Stdio
 from labcontainer.runtime.state import ProcessId, State
@@ -75,19 +75,21 @@ def join(
     KernelError. See: man 2 setns, man 7 pid_namespaces
     """
     target = _target(directory, state, cache, preserve_fds)
-    process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
-    with trace.step("join", "children of a process that joins a PID namespace are born in it"):
-        if target.flags & _FOR_CHILDREN:
-            namespaces.setns(target.pidfd, target.flags & _FOR_CHILDREN)
+    capabilities.last()  # read now and kept: the container's /proc is not to tell which capabilities there are
     ours, theirs = channel.pair()
     group = target.cgroup
-    with trace.step("clone", "the new process joins the rest: its keeper has to stay outside"):
-        child = process.clone3(CloneFlag(0), cgroup=group.directory_fd() if group else None)
-    if child is None:
-        # We are the child: in the container's PID and user namespace, not yet in its others.
-        trace.become(Role.INIT)
-        ours.close()
-        _become(target, config, stdio, theirs)
+    with score.lent(config.oom_score_adj):
+        process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
+        with trace.step("join", "children of a process that joins a PID namespace are born in it"):
+            if target.flags & _FOR_CHILDREN:
+                namespaces.setns(target.pidfd, target.flags & _FOR_CHILDREN)
+        with trace.step("clone", "the new process joins the rest: its keeper has to stay outside"):
+            child = process.clone3(CloneFlag(0), cgroup=group.directory_fd() if group else None)
+        if child is None:
+            # We are the child: in the container's PID and user namespace, not yet in its others.
+            trace.become(Role.INIT)
+            ours.close()
+            _become(target, config, stdio, theirs)
     theirs.close()
     os.close(target.pidfd)
     return Joined(child, ours, launch.await_ready(ours, child.pid, target.filter, target.state))

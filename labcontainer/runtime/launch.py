@@ -28,7 +28,7 @@ from labcontainer.kernel.proc import IdRange
 from labcontainer.kernel.process import Child
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, devices, hooks, init, plan, resources
+from labcontainer.runtime import channel, devices, hooks, init, plan, resources, score
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.init import Job, Joins
@@ -133,15 +133,17 @@ def launch(order: Order, made: Launched) -> None:
     with trace.step("cgroup", "the limits must stand before the first instruction runs"):
         _make_cgroup(order, made)
     job = _job(order, made.cgroup, kinds)
+    capabilities.last()  # read now and kept: the container's /proc is not to tell which capabilities there are
     made.channel, theirs = channel.pair()
     _join_for_children(job.joined)
-    with trace.step("clone", "one call makes the child and its new namespaces"):
-        made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
-    if made.child is None:
-        # We are init: everything of our parent's but the channel and the streams is closed by stage 8.
-        trace.become(Role.INIT)
-        made.channel.close()
-        init.main(job, theirs)
+    with score.lent(spec.process.oom_score_adj):
+        with trace.step("clone", "one call makes the child and its new namespaces"):
+            made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
+        if made.child is None:
+            # We are init: everything of our parent's but the channel and the streams is closed by stage 8.
+            trace.become(Role.INIT)
+            made.channel.close()
+            init.main(job, theirs)
     theirs.close()
     if "user" in kinds:
         with trace.step("maps", "until its ids are mapped the child is nobody"):

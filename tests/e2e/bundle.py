@@ -32,13 +32,17 @@ class Runtime:
         return done.stdout
 
     def create(self, id: str, *words: str) -> None:
+        refusal = self.refusal(id, *words)
+        assert refusal is None, refusal
+
+    def refusal(self, id: str, *words: str) -> str | None:
         """What `create` makes keeps our streams: they are files, and not pipes whose end would never come."""
         with (self.bundle / "output").open("wb") as output, (self.bundle / "errors").open("wb") as errors:
             command = [*self.command, "--root", str(self.root), "create", *words, id]
             done = subprocess.run(
                 command, cwd=self.bundle, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, check=False
             )
-        assert done.returncode == 0, (self.bundle / "errors").read_text()
+        return (self.bundle / "errors").read_text() if done.returncode else None
 
     def output(self) -> bytes:
         return (self.bundle / "output").read_bytes()

@@ -106,7 +106,5 @@ def _user(base: User, text: str | None, groups: tuple[int, ...]) -> User:
 def _more(base: Capabilities | None, names: tuple[str, ...]) -> Capabilities | None:
     if base is None or not names:
         return base
-    return Capabilities(
-        **{kind: (*getattr(base, kind), *names) for kind in ("bounding", "effective", "inheritable", "permitted")},
-        ambient=base.ambient,
-    )
+    # Not inheritable: a program's file capabilities would then give them to whoever runs it (CVE-2022-29162).
+    return replace(base, **{kind: (*getattr(base, kind), *names) for kind in ("bounding", "effective", "permitted")})
