@@ -53,6 +53,6 @@ def test_what_is_packed_is_read_back_and_what_is_plain_is_left() -> None:
     packed = io.BytesIO()
     with compression.writer(packed) as file:
         file.write(b"content" * 1000)
-    assert compression.reader(io.BytesIO(packed.getvalue())).read() == b"content" * 1000
-    assert compression.reader(io.BytesIO(b"abcdefg")).read() == b"abcdefg"
-    assert compression.reader(io.BytesIO(b"")).read() == b""
+    assert compression.reader(io.BytesIO(packed.getvalue())).read(-1) == b"content" * 1000
+    assert compression.reader(io.BytesIO(b"abcdefg")).read(-1) == b"abcdefg"
+    assert compression.reader(io.BytesIO(b"")).read(-1) == b""
