@@ -5,11 +5,14 @@ import gzip
 import io
 import os
 import stat
+import subprocess
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +83,53 @@ def test_files_directories_and_links_come_out_as_they_went_in(target: Path) -> N
 def test_a_packed_layer_is_unpacked(target: Path) -> None:
     apply(gzip.compress(tar(("f", FILE, b"text"))), target)
     assert (target / "f").read_bytes() == b"text"
+
+
+def test_a_layer_packed_by_zstd_is_unpacked_frames_that_say_nothing_included(target: Path) -> None:
+    skipped = b"\x50\x2a\x4d\x18\x04\0\0\0toc!"
+    layer = tar(("f", FILE, b"text"))
+    packed = zstandard.ZstdCompressor().compress
+    apply(skipped + packed(layer[:700]) + skipped + packed(layer[700:]), target)
+    assert (target / "f").read_bytes() == b"text"
+
+
+@pytest.mark.parametrize("options", ["gnu", "0.0", "0.1", "1.0"])
+def test_a_sparse_file_comes_out_sparse_however_tar_wrote_it(tmp_path: Path, target: Path, options: str) -> None:
+    with open(tmp_path / "sparse", "wb") as file:
+        for at in range(0, 40 << 20, 2 << 20):
+            file.seek(at)
+            file.write(b"data at %d" % at)
+        file.truncate(41 << 20)
+    form = ["--format=gnu"] if options == "gnu" else ["--format=pax", f"--sparse-version={options}"]
+    command = ["tar", "-C", str(tmp_path), "-cSf", "-", *form, "sparse"]
+    apply(subprocess.run(command, check=True, capture_output=True).stdout, target)
+    assert (target / "sparse").read_bytes() == (tmp_path / "sparse").read_bytes()
+    assert (target / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def test_times_are_kept_to_the_nanosecond(target: Path) -> None:
+    apply(tar(("d", DIR, ""), ("d/f", FILE, b""), pax_headers={"mtime": "1700000000.123456789"}), target)
+    assert {(target / name).stat().st_mtime_ns for name in ("d", "d/f")} == {1_700_000_000_123_456_789}
+
+
+def test_more_than_the_disk_has_room_for_is_refused_by_the_entrys_name(target: Path) -> None:
+    bomb = gzip.compress(tar(("small", FILE, b"x"), ("zeros", FILE, bytes(10 << 20))))
+    with pytest.raises(UnsafeLayer, match="bytes that are free") as refused:
+        unpack.apply(io.BytesIO(bomb), target, bounds=unpack.Bounds(10, 1 << 20))
+    assert refused.value.entry == "zeros"
+    with pytest.raises(UnsafeLayer, match="entries that are allowed") as refused:
+        unpack.apply(io.BytesIO(bomb), target, bounds=unpack.Bounds(1, 1 << 30))
+    assert refused.value.entry == "zeros"
+    assert unpack.Bounds.of(target).size_bytes > 1 << 20
+
+
+def test_no_descriptor_and_no_thread_is_left_by_a_layer_that_is_refused(target: Path) -> None:
+    layer = gzip.compress(tar(("../evil", FILE, b"x"), ("f", FILE, os.urandom(20 << 20))))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(UnsafeLayer):
+        apply(layer, target)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not [each for each in threading.enumerate() if each.name == "read-ahead"]
 
 
 def test_parents_that_are_not_named_are_made(target: Path) -> None:
