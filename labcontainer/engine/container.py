@@ -143,12 +143,10 @@ class Container:
         life.check(self.id, "kill", now.status)
         if number in (signals.SIGKILL, signal_names.number(self.record.stop_signal)):
             self._halt()
-        if now.init is not None and now.init.alive():
-            signal_names.send(now.init, number)
-            if number == signals.SIGKILL and now.status is Status.PAUSED:
-                with suppress(LabError):  # version 1 lets the frozen die only once they are thawed
-                    self._cgroup("kill").thaw()
-        self._event("kill", signal=str(number))
+        self._send(now, number)
+        if number == signals.SIGKILL and now.status is Status.PAUSED:
+            with suppress(LabError):  # version 1 lets the frozen die only once they are thawed
+                self._cgroup("kill").thaw()
 
     def stop(self, timeout: float | None = None, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; after `timeout` seconds kill it. A stopped one is left as it is."""
@@ -269,9 +267,8 @@ class Container:
         life.check(self.id, "exec", now.status)
         request = execution.request(self, self._engine, cmd, **settings)
         self._event(f"exec_create: {' '.join(request.process['args'])}", execID=request.id)
-        connection = self._engine.zygote.execute(request)
         self._event(f"exec_start: {' '.join(request.process['args'])}", execID=request.id)
-        return connection
+        return self._engine.zygote.execute(request)
 
     def logs(
         self,
@@ -357,17 +354,21 @@ class Container:
         self._halt(keep=keep)
         with suppress(NotFound):
             now = self.state
-            if now.init is not None:
-                signal_names.send(now.init, signal_names.number(signal))
-                if now.status is Status.PAUSED:
-                    with suppress(LabError):
-                        self._cgroup("stop").thaw()
+            self._send(now, signal_names.number(signal))
+            if now.status is Status.PAUSED:
+                with suppress(LabError):
+                    self._cgroup("stop").thaw()
             if not self._ended_within(timeout):
-                if now.init is not None:
-                    signal_names.send(now.init, signals.SIGKILL)
+                self._send(now, signals.SIGKILL)
                 self._ended_within(None)
             if now.unattended or now.init is not None:
                 self._engine.mend(self._directory)
+
+    def _send(self, now: State, number: int) -> None:
+        if now.init is not None and now.init.alive():
+            # Written down first: the end that it brings is an event, too, and comes after it.
+            self._event("kill", signal=str(number))
+            signal_names.send(now.init, number)
 
     def _halt(self, *, keep: bool = False) -> None:
         """Tell the monitor that the end which comes is wanted: no policy may start it again."""

@@ -16,7 +16,7 @@ from labcontainer.errors import InitError, LabError
 from labcontainer.kernel import process
 from labcontainer.oci import fields
 from labcontainer.oci.runtime_spec import Process
-from labcontainer.runtime import channel, join, launch, state, streams
+from labcontainer.runtime import channel, events, join, launch, state, streams
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.join import Joined
 from labcontainer.runtime.relay import Client, Relay
@@ -40,6 +40,7 @@ def run(request: ExecRequest, connection: socket.socket) -> None:
     code = _see_through(joined, relay, selector)
     relay.drain()
     relay.tell("exited", exit_code=code, oom_killed=False)
+    _record(request, code)
     relay.farewell()
 
 
@@ -81,6 +82,12 @@ def _see_through(joined: Joined, relay: Relay, selector: selectors.BaseSelector)
     with contextlib.suppress(ChildProcessError):
         return process.wait(joined.child)
     return 255
+
+
+def _record(request: ExecRequest, code: int) -> None:
+    directory = Path(request.directory)
+    ended = {**events.attributes(directory), "execID": request.id, "exitCode": str(code)}
+    events.record(directory.parent.parent, "exec_die", directory.name, ended)
 
 
 def _ignore(client: Client, message: Message) -> None:

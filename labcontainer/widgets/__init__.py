@@ -1,9 +1,10 @@
-"""What a student sees and touches: four widgets over what the Linux kernel says.
+"""What a student sees and touches: widgets over what the Linux kernel says.
 
-    DoctorCard(report)      what this machine can do, and the mend for what it cannot
-    IsolationMatrix()       namespaces on and off; what a child in them sees, beside the host's view
-    OverlayBench()          layers, upperdir and merged, side by side, over a real overlay
-    TraceView(events)       every system call by process and time, down to its line of source
+    DoctorCard(report)         what this machine can do, and the mend for what it cannot
+    IsolationMatrix()          namespaces on and off; what a child in them sees, beside the host's view
+    LifecycleView(container)   its state diagram with verbs that act, and a time line of what has happened to it
+    OverlayBench()             layers, upperdir and merged, side by side, over a real overlay
+    TraceView(events)          every system call by process and time, down to its line of source
 
 Each is three files: a view model (`isolation_model`), pure and tested without a browser; a thin anywidget
 (`isolation`) that hands the model's view to the browser and the browser's commands to Python; its script and style in
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labcontainer.widgets.doctor import DoctorCard
     from labcontainer.widgets.isolation import IsolationMatrix
+    from labcontainer.widgets.lifecycle import LifecycleView
     from labcontainer.widgets.overlay import OverlayBench
     from labcontainer.widgets.tracing import TraceView
 
-__all__ = ["DoctorCard", "IsolationMatrix", "OverlayBench", "TraceView"]
+__all__ = ["DoctorCard", "IsolationMatrix", "LifecycleView", "OverlayBench", "TraceView"]
 
 _HOMES = {
     "DoctorCard": "labcontainer.widgets.doctor",
     "IsolationMatrix": "labcontainer.widgets.isolation",
+    "LifecycleView": "labcontainer.widgets.lifecycle",
     "OverlayBench": "labcontainer.widgets.overlay",
     "TraceView": "labcontainer.widgets.tracing",
 }

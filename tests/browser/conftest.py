@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
 from tests.needs import require_program
 
@@ -38,9 +38,11 @@ REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"
 SCREENSHOTS = REPOSITORY / "test-results"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-STARTUP_S = 60
+STARTUP_S = 180
 # The first cell waits for a notebook kernel to start, which on a busy machine takes seconds.
 KERNEL_MS = 60_000
+# What an expectation waits for at most: a container that starts on a busy machine may take seconds, too.
+expect.set_options(timeout=20_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,20 @@ class LabPage:
         before = self._executed()
         self._command("notebook:run-all-cells")
         self._wait_for(lambda: self._idle() and self._executed() != before, "the cells to end", timeout_s)
+
+    def run_in_new_cell(self, source: str) -> None:
+        """Add a cell at the end, run it, and wait for its end."""
+        self.page.evaluate(
+            """async source => {
+                const [app, panel] = [window.jupyterapp, window.jupyterapp.shell.currentWidget];
+                panel.content.activeCellIndex = panel.content.widgets.length - 1;
+                await app.commands.execute('notebook:insert-cell-below');
+                panel.content.activeCell.model.sharedModel.setSource(source);
+                void app.commands.execute('notebook:run-cell');
+            }""",
+            source,
+        )
+        self._wait_for(lambda: self._executed()[-1] is not None and self._idle(), f"{source} to end", 60)
 
     def restart(self) -> None:
         """Restart the notebook kernel, as the menu does, without its question."""

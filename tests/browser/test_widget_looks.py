@@ -1,4 +1,4 @@
-"""The four widgets as a student meets them, in both themes: the screenshots are for people to look at."""
+"""The widgets as a student meets them, in both themes: the screenshots are for people to look at."""
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -71,7 +71,24 @@ FAINT = """card => {
     return [...card.querySelectorAll('*')].filter(each => says(each) && !each.closest(':disabled, .lab-off, .lab-said'))
         .map(each => [each.textContent.slice(0, 30), contrast(each)]).filter(([, found]) => found < 4.5);
 }"""
-WIDGETS = {"doctor": DOCTOR, "isolation": ISOLATION, "overlay": OVERLAY, "trace": TRACE}
+LIFECYCLE = """
+from labcontainer.errors import LabError
+from labcontainer.lessons import Lab
+from labcontainer.widgets import LifecycleView
+lab = Lab("07")
+life = LifecycleView(lab.engine.containers.create("lab/base", ["sleep", "600"], name="pet"))
+life.start()
+try:
+    life.pause()
+    life.unpause()
+except LabError:
+    pass
+life.exec("true")
+life.stop(0.2)
+life.start()
+life
+"""
+WIDGETS = {"doctor": DOCTOR, "isolation": ISOLATION, "lifecycle": LIFECYCLE, "overlay": OVERLAY, "trace": TRACE}
 
 
 @pytest.mark.parametrize("theme", THEMES)

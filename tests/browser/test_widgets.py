@@ -2,12 +2,20 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import LabPage
 from tests.browser.test_widget_looks import DOCTOR, TRACE
 
 ISOLATION = "from labcontainer.widgets import IsolationMatrix; matrix = IsolationMatrix(); matrix"
+LIFECYCLE = """
+from labcontainer.lessons import Lab
+from labcontainer.widgets import LifecycleView
+lab = Lab("07")
+life = LifecycleView(lab.engine.containers.create("lab/base", ["sleep", "600"], name="pet"))
+life
+"""
 OVERLAY = "from labcontainer.widgets import OverlayBench; bench = OverlayBench(); bench"
 
 
@@ -114,3 +122,49 @@ def test_the_doctor_card_filters_and_opens_and_is_a_table_without_a_kernel(lab_p
     card.locator("summary", has_text="Raising hard").press("Enter")
     expect(card.locator(".lab-remedy code:visible")).to_have_text("docker run --cap-add SYS_RESOURCE …")
     expect(lab_page.output_of(1).locator("table")).to_contain_text("Raising hard resource limits")
+
+
+@pytest.mark.timeout(300)
+def test_the_life_of_a_container_is_steered_by_mouse_and_keyboard_and_seen_from_elsewhere(lab_page: LabPage) -> None:
+    life = _open(lab_page, "lifecycle", LIFECYCLE, "len(life.happenings)")
+    here, verbs = life.locator(".lab-here"), life.get_by_role("group", name="Verbs")
+    expect(here).to_contain_text("created")
+    pause = verbs.get_by_role("button", name=re.compile("^(⊘ )?pause"))
+    expect(pause).to_have_attribute("aria-disabled", "true")
+    expect(verbs).to_contain_text("cannot pause container pet: it is created; that is for a container that is running")
+    verbs.get_by_role("button", name="start", exact=True).click()
+    expect(here).to_contain_text("running")
+    expect(life.locator(".lab-facts")).to_contain_text("S (sleeping)")
+
+    # A verb that is refused can be reached, and does nothing.
+    verbs.get_by_role("button", name="start", exact=True).press("ArrowRight")
+    expect(verbs.get_by_role("button", name="exec")).to_be_focused()
+    verbs.get_by_role("button", name="exec").press("Enter")
+    expect(life.locator(".lab-times")).to_contain_text("exec 0")
+    verbs.get_by_label("signal").select_option("SIGKILL")
+    verbs.get_by_role("button", name="kill").press("Enter")
+    expect(here).to_contain_text("stopped")
+    expect(life.locator(".lab-headline")).to_contain_text("137 = 128 + 9: ended by SIGKILL")
+    expect(life.locator(".lab-times")).to_contain_text("SIGKILL")
+
+    # Process 1 ignores SIGTERM here: the grace period is waited for, and the other verbs go on meanwhile.
+    verbs.get_by_role("button", name="start", exact=True).click()
+    expect(here).to_contain_text("running")
+    verbs.get_by_label("grace").fill("600")
+    verbs.get_by_role("button", name="stop").click()
+    expect(verbs).to_contain_text("being carried out")
+    verbs.get_by_role("button", name="kill").click()
+    expect(here).to_contain_text("stopped")
+    verbs.get_by_label("grace").fill("soon")
+    verbs.get_by_role("button", name="stop").click()
+    expect(life.get_by_role("alert")).to_contain_text("it must be a number of seconds")
+
+    # What happens elsewhere is seen: here by a process that knows nothing of the widget.
+    lab_page.run_in_new_cell("%load_ext labcontainer\n%lab start pet")
+    lab_page.output_of(0)
+    expect(here).to_contain_text("running")
+    lab_page.run_in_new_cell("%lab rm -f pet")
+    lab_page.output_of(0)
+    expect(here).to_contain_text("removed")
+    expect(verbs.locator(".lab-refused")).to_have_count(8)
+    expect(verbs).to_contain_text("it was removed")
