@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from labcontainer.errors import HostError, InitError, LabError, told
-from labcontainer.runtime import channel, state
+from labcontainer.runtime import channel, sealed, state
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.request import ExecRequest, Request
 
@@ -200,9 +200,12 @@ class Zygote:
             listener.listen(128)
             # The socket is listening before the process exists, so a client never has to wait for it to appear.
             environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-            with open(self.run / "zygote.log", "ab", buffering=0) as log:
+            with open(self.run / "zygote.log", "ab", buffering=0) as log, sealed.interpreter() as python:
+                # The name stays that of the file: by it Python finds its library.
                 subprocess.Popen(
                     [sys.executable, "-I", "-c", _LAUNCH, str(path)],
+                    executable=f"/proc/self/fd/{python}",
+                    pass_fds=(python,),
                     stdin=listener.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,

@@ -23,7 +23,7 @@ from labcontainer.kernel import capabilities, file, keyring, process, pty
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.mount import At
 from labcontainer.kernel.openat2 import Resolve, openat2
-from labcontainer.kernel.process import CloseRange, Infinity, Prctl, ResourceLimit
+from labcontainer.kernel.process import CloseRange, Dumpable, Infinity, Prctl, ResourceLimit
 from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel
 from labcontainer.runtime.filters import Filter
@@ -98,6 +98,8 @@ def _rlim(value: int) -> int:
 def give_privileges_away(config: Process, filter: Filter | None, connection: socket.socket) -> None:
     """Become the command's user with the command's capabilities. Raises: KernelError, OSError."""
     wanted = config.capabilities
+    # From here on whoever shares our PID namespace may be our equal; what we are until execve is not for their eyes.
+    process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
     # Without no_new_privs a filter needs CAP_SYS_ADMIN, which we are about to give away.
     if filter is not None and not config.no_new_privileges:
         filter.load(connection)

@@ -31,6 +31,7 @@ from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Process, Spec
 from labcontainer.runtime import channel, command, hooks, reaper
 from labcontainer.runtime.filters import Filter
+from labcontainer.runtime.inside import load_nothing_more
 from labcontainer.runtime.steps import EnterRoot, Held, Step
 
 Joins = dict[CloneFlag, int]
@@ -99,6 +100,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         _enter_cgroup(job)
     with stage("names", "the UTS namespace starts as a copy: the host's name is still in it"):
         _names(spec)
+    load_nothing_more()
     progress.stage = "root"
     _make_root(job)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):

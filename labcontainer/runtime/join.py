@@ -33,6 +33,7 @@ from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Process
 from labcontainer.runtime import channel, command, launch, score
 from labcontainer.runtime.filters import Filter
+from labcontainer.runtime.inside import load_nothing_more
 from labcontainer.runtime.launch import Order, Stdio
 from labcontainer.runtime.state import ProcessId, State
 
@@ -125,6 +126,7 @@ def _hold(state: State) -> int:
 
 
 def _enter(target: _Target) -> None:
+    load_nothing_more()
     if target.cgroup is not None:
         target.cgroup.enter()
     rest = target.flags & ~_FOR_CHILDREN

@@ -152,5 +152,6 @@ def _same_user(connection: socket.socket) -> bool:
 def _become_quiet() -> None:
     os.chdir("/")
     os.umask(0o022)
+    process.close_range(3)  # the program that we run from
     with contextlib.suppress(OSError):
         process.prctl(process.Prctl.PR_SET_NAME, b"lab-zygote")

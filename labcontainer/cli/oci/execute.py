@@ -16,7 +16,7 @@ from labcontainer.kernel import process
 from labcontainer.oci import fields
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Capabilities, Process, User
-from labcontainer.runtime import channel, join, launch
+from labcontainer.runtime import channel, join, launch, sealed
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.oci_state import OciState
 from labcontainer.runtime.state import State, boot_id
@@ -51,6 +51,8 @@ def execute(
     status = place.status(state)
     if status not in (Status.RUNNING, Status.CREATED) and not (status is Status.PAUSED and ignore_paused):
         raise StateError(id, status, "exec")
+    if _could_look_into_us(state):
+        sealed.become()
     config = _process(state, process_file, command, given)
     if config.terminal and console_socket is None:
         raise SpecError("process.terminal: a terminal needs --console-socket, to which it is sent")
@@ -66,6 +68,14 @@ def execute(
         write_pid(pid_file, joined.child.pid)
     if not detach:
         sys.exit(process.wait(joined.child))
+
+
+def _could_look_into_us(state: OciState) -> bool:
+    """CAP_SYS_PTRACE in our own user namespace: that we are not dumpable does not keep such a container out."""
+    spec = Bundle(Path(state.bundle)).read()
+    held = spec.process.capabilities if spec.process else None
+    own_user = any(namespace.type == "user" for namespace in spec.linux.namespaces) if spec.linux else False
+    return not own_user and (held is None or "CAP_SYS_PTRACE" in held.bounding)
 
 
 def _known(state: OciState) -> State:
