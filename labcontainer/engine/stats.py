@@ -44,12 +44,9 @@ def sample(directory: Path) -> dict[str, Any]:
     }  # fmt: skip
     if now.init is None or not now.init.alive():
         return document
-    if now.cgroup is None:
-        cgroup.host().writable_base()  # raises, with the command that delegates one
-        raise HostError("numbers of this container", "stop it and start it again", "it was made without a cgroup")
-    group = cgroup.open(now.cgroup)
+    group = counted(now)
     used = group.usage()
-    if used.memory_bytes is None and used.cpu_usec is None and used.pids is None:
+    if not used.anything:
         return document  # it ended while we looked
     return {
         **document,
@@ -62,6 +59,14 @@ def sample(directory: Path) -> dict[str, Any]:
         "cgroup_stats": asdict(group.events()),
         **_networks(now),
     }
+
+
+def counted(now: State) -> Cgroup:
+    """The cgroup that counts what a container in this state uses. Raises: HostError (it has none)."""
+    if now.cgroup is None:
+        cgroup.host().writable_base()  # raises, with the command that delegates one
+        raise HostError("numbers of this container", "stop it and start it again", "it was made without a cgroup")
+    return cgroup.open(now.cgroup)
 
 
 def with_previous(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a student sees and touches: widgets over what the Linux kernel says.
 
+    CgroupDashboard(box)       limits that act while a container runs, beside what it uses
     DoctorCard(report)         what this machine can do, and the mend for what it cannot
     IsolationMatrix()          namespaces on and off; what a child in them sees, beside the host's view
     LifecycleView(container)   its state diagram with verbs that act, and a time line of what has happened to it
@@ -17,15 +18,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labcontainer.widgets.dashboard import CgroupDashboard
     from labcontainer.widgets.doctor import DoctorCard
     from labcontainer.widgets.isolation import IsolationMatrix
     from labcontainer.widgets.lifecycle import LifecycleView
     from labcontainer.widgets.overlay import OverlayBench
     from labcontainer.widgets.tracing import TraceView
 
-__all__ = ["DoctorCard", "IsolationMatrix", "LifecycleView", "OverlayBench", "TraceView"]
+__all__ = ["CgroupDashboard", "DoctorCard", "IsolationMatrix", "LifecycleView", "OverlayBench", "TraceView"]
 
 _HOMES = {
+    "CgroupDashboard": "labcontainer.widgets.dashboard",
     "DoctorCard": "labcontainer.widgets.doctor",
     "IsolationMatrix": "labcontainer.widgets.isolation",
     "LifecycleView": "labcontainer.widgets.lifecycle",

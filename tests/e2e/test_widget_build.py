@@ -30,7 +30,16 @@ def test_building_again_gives_the_same_bundles(needs: Needs, tmp_path: Path) -> 
 
 
 def test_view_models_load_no_widget_library() -> None:
-    models = ["isolation_model", "lifecycle_model", "overlay_model", "trace_model", "doctor_model", "timeaxis", "page"]
+    models = [
+        "dashboard_model",
+        "isolation_model",
+        "lifecycle_model",
+        "overlay_model",
+        "trace_model",
+        "doctor_model",
+        "timeaxis",
+        "page",
+    ]
     code = "import sys\n" + "".join(f"import labcontainer.widgets.{name}\n" for name in models)
     code += "assert not {'ipywidgets', 'anywidget', 'traitlets'} & set(sys.modules), 'loaded'"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

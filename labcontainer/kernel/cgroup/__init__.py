@@ -16,7 +16,7 @@ version 2's. Lessons 08 and 09 teach it.
     v?_reading.py     and what those files say                         order.py     limits that must fit each other
     hybrid.py         both versions at once                            cpuset.py    version 1's cpusets begin empty
     subtree.py        version 2's controllers, level by level          devices.py   version 2's device program
-    tree.py           directories, nested ones too
+    tree.py           directories, nested ones too             files.py      which file tells what
 """
 
 from labcontainer.kernel.cgroup.check import Machine, check, machine, refuse_gone

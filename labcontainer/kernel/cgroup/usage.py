@@ -45,6 +45,11 @@ class Usage:
     block_io: tuple[DeviceIo, ...] | None = None
 
     @property
+    def anything(self) -> bool:
+        """Whether anything was read at all: a cgroup that is gone tells nothing. See: man 7 cgroups"""
+        return not (self.memory_bytes is None and self.cpu_usec is None and self.pids is None)
+
+    @property
     def memory_working_bytes(self) -> int | None:
         """The memory that ``docker stats`` shows: without the cache that is given up first.
 
