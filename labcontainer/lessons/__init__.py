@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labcontainer.lessons.bench import Lab
+    from labcontainer.lessons.cgroup_files import CgroupFiles
     from labcontainer.lessons.failure import expect
     from labcontainer.lessons.inside import look_inside
     from labcontainer.lessons.prediction import Prediction
     from labcontainer.lessons.source import show
 
-__all__ = ["Lab", "Prediction", "expect", "look_inside", "show"]
+__all__ = ["CgroupFiles", "Lab", "Prediction", "expect", "look_inside", "show"]
 
 _WHERE = {
+    "CgroupFiles": "labcontainer.lessons.cgroup_files",
     "Lab": "labcontainer.lessons.bench",
     "Prediction": "labcontainer.lessons.prediction",
     "expect": "labcontainer.lessons.failure",

@@ -24,8 +24,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +138,14 @@ class Lab:
             if isinstance(error, KernelError) and error.errno not in _REFUSALS:
                 raise
             print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
+
+    def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+        """Wait for a state: ask `true` again and again until it is so. Raises: TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{seconds:g} seconds have not been enough; run this cell again")
+            time.sleep(0.05)
 
     def reset(self) -> None:
         """A clean bench: no containers, no kept children, `directory` empty, hints from the first. Images stay."""

@@ -13,11 +13,15 @@ from types import TracebackType
 
 
 class expect:  # noqa: N801  it is read as a word of the lesson's own language, as pytest.raises is
-    """A block that must raise `kind`, with `errno` where one is given. ``error`` holds what was raised."""
+    """A block that must raise `kind`, with `errno` where one is given. ``error`` holds what was raised.
 
-    def __init__(self, kind: type[BaseException], *, errno: int | None = None) -> None:
+    It is shown, unless `quiet`: then the lesson says itself what is to be seen in it.
+    """
+
+    def __init__(self, kind: type[BaseException], *, errno: int | None = None, quiet: bool = False) -> None:
         self.kind = kind
         self.errno = errno
+        self.quiet = quiet
         self.error: BaseException | None = None
 
     def __enter__(self) -> expect:
@@ -34,6 +38,8 @@ class expect:  # noqa: N801  it is read as a word of the lesson's own language, 
             error.add_note(f"this failure was not the expected one: {self._wanted()}")
             return False
         self.error = error
+        if self.quiet:
+            return True
         # JupyterLab would break a long line in the middle of a word.
         told = textwrap.wrap(f"as expected, {type(error).__name__}: {error}", 100, break_long_words=False)
         print("\n    ".join(told))  # noqa: T201  a lesson's output

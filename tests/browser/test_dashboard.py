@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import THEMES, LabPage
 from tests.browser.test_widget_looks import FAINT, _assert_legible
 
+# A command goes by way of the notebook kernel to the Linux kernel and back, on a machine that the load keeps busy.
+SOON_MS = 30_000
+
 pytestmark = [pytest.mark.usefixtures("needs_cgroups"), pytest.mark.timeout(240)]
 
 # 40 MiB held, files read that fill the rest of the limit, and more CPU time wanted than the quota gives.
@@ -62,31 +65,35 @@ def test_it_is_drawn_in_this_theme_while_a_container_works(lab_page: LabPage, th
 
 def test_it_is_used_by_mouse_keyboard_and_python(lab_page: LabPage) -> None:
     card = _open(lab_page, "dashboard.set(pids_limit=48).limits.pids_max == 48")
-    expect(lab_page.output_of(1)).to_contain_text("True")
+    expect(lab_page.output_of(1)).to_contain_text("True", timeout=SOON_MS)
     lab_page.output_of(0)
     memory, pids = card.get_by_label("Memory: limit"), card.get_by_label("Processes: limit")
-    expect(pids).to_have_attribute("aria-valuetext", "48")
-    expect(card.get_by_role("img", name="Memory, now")).to_have_attribute("aria-label", re.compile("of 64 MiB"))
+    expect(pids).to_have_attribute("aria-valuetext", "48", timeout=SOON_MS)
+    expect(card.get_by_role("img", name="Memory, now")).to_have_attribute(
+        "aria-label", re.compile("of 64 MiB"), timeout=SOON_MS
+    )
 
     memory.press("ArrowRight")
     says = card.locator(".lab-limit", has_text="Memory").locator(".lab-says")
-    expect(says).to_have_text(str(96 << 20))
+    expect(says).to_have_text(str(96 << 20), timeout=SOON_MS)
     expect(memory).to_be_focused()
-    expect(card.locator(".lab-log")).to_contain_text("Memory: 64 MiB → 96 MiB")
+    expect(card.locator(".lab-log")).to_contain_text("Memory: 64 MiB → 96 MiB", timeout=SOON_MS)
     memory.press("Home")
-    expect(card.get_by_role("alert")).to_contain_text("are in use and cannot be taken back: choose a higher limit")
-    expect(memory).to_have_attribute("aria-valuetext", "96 MiB")
+    expect(card.get_by_role("alert")).to_contain_text(
+        "are in use and cannot be taken back: choose a higher limit", timeout=SOON_MS
+    )
+    expect(memory).to_have_attribute("aria-valuetext", "96 MiB", timeout=SOON_MS)
     box = pids.bounding_box()
     assert box is not None
     lab_page.page.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
-    expect(pids).to_have_attribute("aria-valuetext", "no limit")
-    expect(card.get_by_role("alert")).to_have_count(0)
+    expect(pids).to_have_attribute("aria-valuetext", "no limit", timeout=SOON_MS)
+    expect(card.get_by_role("alert")).to_have_count(0, timeout=SOON_MS)
 
     card.get_by_role("button", name="Pause").click()
-    expect(card.get_by_role("button", name="Resume")).to_be_visible()
+    expect(card.get_by_role("button", name="Resume")).to_be_visible(timeout=SOON_MS)
     card.get_by_role("button", name="quiet").press("Enter")
-    expect(card.get_by_role("button", name="quiet")).to_have_attribute("aria-pressed", "true")
+    expect(card.get_by_role("button", name="quiet")).to_have_attribute("aria-pressed", "true", timeout=SOON_MS)
     card.get_by_role("button", name="Read once").click()
-    expect(card.locator(".lab-chart-pids figcaption")).to_contain_text("1, no limit")
+    expect(card.locator(".lab-chart-pids figcaption")).to_contain_text("1, no limit", timeout=SOON_MS)
     card.get_by_role("button", name="Resume").click()
-    expect(card.get_by_role("button", name="Pause")).to_be_visible()
+    expect(card.get_by_role("button", name="Pause")).to_be_visible(timeout=SOON_MS)

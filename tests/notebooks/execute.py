@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def run(notebook: NotebookNode, home: Path, *, student: str = STUDENT, timeout_s
     # Not execute(), which would leave its event loop open behind it.
     asyncio.run(client.async_execute(env={**os.environ, **private(home), "LAB_STUDENT": student}, cwd=str(home)))
     return notebook
+
+
+def until_cleared(home: Path, seconds: float = 60) -> None:
+    """Wait for the janitor of a lab below `home`, who may have containers to end."""
+    deadline = time.monotonic() + seconds
+    while any((home / "root" / "lessons").glob("*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def private(home: Path) -> Mapping[str, str]:
@@ -90,6 +98,7 @@ def rewrite(path: Path) -> None:
     """Execute and rewrite `path`."""
     with tempfile.TemporaryDirectory(prefix="lesson-") as home:
         notebook = run(nbformat.read(path, as_version=4), Path(home))  # type: ignore[no-untyped-call]
+        until_cleared(Path(home))
     nbformat.write(normal(notebook), path)  # type: ignore[no-untyped-call]
 
 
