@@ -37,7 +37,19 @@ class Session:
         return self._engine
 
 
-@click.command(cls=Verbs, table=LAB, context_settings={"help_option_names": ["-h", "--help"]})
+class _ReaderGone(Exception):
+    """Whoever read our output has gone (``lab ps | head``)."""
+
+
+class _Lab(Verbs):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGone from None  # click would take it for a failure, and exit 1
+
+
+@click.command(cls=_Lab, table=LAB, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="labcontainer")
 @click.pass_context
 def lab(ctx: click.Context) -> None:
@@ -52,12 +64,16 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            from labcontainer.cli.unserved import explained
+
+            error = explained(error)
         error.show()
         sys.exit(125 if isinstance(error, click.UsageError) else error.exit_code)
     except InitError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone (lab ps | head): that is no fault. What Python still holds goes nowhere.
+    except _ReaderGone:
+        # That is no fault. What Python still holds goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:

@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from labcontainer.cli.keys import DetachKeys
+from labcontainer.engine import Container
 from labcontainer.errors import LabError
 from labcontainer.runtime.channel import CHUNK_BYTES
 from labcontainer.runtime.client import Connection
@@ -100,9 +101,31 @@ class _Pump:
         self._untaken = None if self._connection.offer(data) else data
 
 
+class _Closed(BrokenPipeError):
+    """Whoever read our stdout or stderr has gone."""
+
+
+@contextlib.contextmanager
+def staying(container: Container) -> Iterator[None]:
+    """Where nobody reads our output any more (``lab run … | head``), say that the container stays, and exit 1.
+
+    It is what docker does, also with ``--rm``: that a reader has enough is no reason to end what may be at work.
+    """
+    try:
+        yield
+    except _Closed:
+        with contextlib.suppress(OSError):
+            text = f"lab: nobody reads the output any more; container {container.short_id} goes on: lab stop ends it"
+            click.echo(text, err=True)
+        sys.exit(1)
+
+
 def _write(stream: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(stream, data) :]
+    try:
+        while data:
+            data = data[os.write(stream, data) :]
+    except BrokenPipeError as error:
+        raise _Closed(*error.args) from None
 
 
 @contextlib.contextmanager

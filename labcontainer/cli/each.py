@@ -9,11 +9,16 @@ import click
 
 from labcontainer.cli import Session
 from labcontainer.engine import Container
-from labcontainer.errors import LabError
+from labcontainer.errors import LabError, NotFound
 
 
-def each(session: Session, names: Iterable[str], act: Callable[[Container], object]) -> None:
-    """Do `act` with the container of each name and print the name, or what `act` returns; exits 1 after any error."""
+def each(
+    session: Session, names: Iterable[str], act: Callable[[Container], object], *, missing_fails: bool = True
+) -> None:
+    """Do `act` with the container of each name and print the name, or what `act` returns; exits 1 after any error.
+
+    Without `missing_fails` that there is none of a name is said, and is no error.
+    """
     failed = False
     engine = session.engine()
     for name in names:
@@ -21,7 +26,7 @@ def each(session: Session, names: Iterable[str], act: Callable[[Container], obje
             said = act(engine.containers.get(name))
         except LabError as error:
             click.echo(f"lab: {error}", err=True)
-            failed = True
+            failed = failed or missing_fails or not isinstance(error, NotFound)
         else:
             click.echo(name if said is None else said)
     if failed:

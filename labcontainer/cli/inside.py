@@ -66,16 +66,16 @@ def execute(
 @click.pass_obj
 def attach(session: Session, name: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> None:
     """Show what a running container writes from now on, and pass stdin on; exits as it does."""
-    from labcontainer.cli.attach import attached
+    from labcontainer.cli.attach import attached, staying
 
     container = session.engine().containers.get(name)
     asked = container.record.settings
-    sys.exit(
-        attached(
+    with staying(container):
+        code = attached(
             container.attach(),
             interactive=bool(asked.get("stdin_open")) and not no_stdin,
             tty=bool(asked.get("tty")),
             kill=container.kill if sig_proxy else None,
             detach_keys=detach_keys,
         )
-    )
+    sys.exit(code)

@@ -26,15 +26,21 @@ def start(session: Session, names: tuple[str, ...], attach: bool, interactive: b
         return
     if len(names) > 1:
         raise click.UsageError("only one container can be attached to at once")
-    from labcontainer.cli.attach import attached
+    from labcontainer.cli.attach import attached, staying
     from labcontainer.cli.keys import DEFAULT
 
     container = session.engine().containers.get(names[0])
     tty = bool(container.record.settings.get("tty"))
-    connection = container.launch()
-    connection.attach()
+    runs = container.status == "running"
+    connection = container.attach() if runs else container.launch()
+    if not runs:
+        connection.attach()
     keys = DEFAULT if detach_keys is None else detach_keys
-    sys.exit(attached(connection, interactive=interactive, tty=tty, kill=container.kill, start=True, detach_keys=keys))
+    with staying(container):
+        code = attached(
+            connection, interactive=interactive, tty=tty, kill=container.kill, start=not runs, detach_keys=keys
+        )
+    sys.exit(code)
 
 
 @click.command()
@@ -49,11 +55,12 @@ def stop(session: Session, names: tuple[str, ...], timeout: float | None, signal
 
 @click.command()
 @_timeout
+@click.option("-s", "--signal", help="The signal that asks it to end.")
 @_names
 @click.pass_obj
-def restart(session: Session, names: tuple[str, ...], timeout: float | None) -> None:
+def restart(session: Session, names: tuple[str, ...], timeout: float | None, signal: str | None) -> None:
     """Stop containers, and start them again."""
-    each(session, names, lambda container: container.restart(timeout))
+    each(session, names, lambda container: container.restart(timeout, signal))
 
 
 @click.command()
@@ -96,5 +103,5 @@ def wait(session: Session, names: tuple[str, ...], condition: str) -> None:
 @_names
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool, volumes: bool) -> None:
-    """Remove containers and their files."""
-    each(session, names, lambda container: container.remove(force=force, v=volumes))
+    """Remove containers and their files; with --force one that is not there is no failure."""
+    each(session, names, lambda container: container.remove(force=force, v=volumes), missing_fails=not force)

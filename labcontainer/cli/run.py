@@ -54,7 +54,7 @@ def run(
     The exit code is the command's; 125 when labcontainer fails, 126 when the command cannot be executed, 127 when it is
     not found, 128 + n after signal n.
     """
-    from labcontainer.cli.attach import attached, check_terminal
+    from labcontainer.cli.attach import attached, check_terminal, staying
 
     _check_cidfile(cidfile)
     tty, interactive = given["tty"], given["stdin_open"]
@@ -72,7 +72,9 @@ def run(
         return
     connection.attach()
     kill = container.kill if sig_proxy else None
-    sys.exit(attached(connection, interactive=interactive, tty=tty, kill=kill, start=True, detach_keys=detach_keys))
+    with staying(container):
+        code = attached(connection, interactive=interactive, tty=tty, kill=kill, start=True, detach_keys=detach_keys)
+    sys.exit(code)
 
 
 def _check_cidfile(path: Path | None) -> None:

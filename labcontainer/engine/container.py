@@ -17,7 +17,7 @@ from labcontainer.engine.options import Command
 from labcontainer.engine.record import Record
 from labcontainer.engine.stream import Stream
 from labcontainer.engine.when import When
-from labcontainer.errors import Conflict, HostError, LabError, NotFound, StateError, UsageError
+from labcontainer.errors import HostError, LabError, NotFound, StateError, UsageError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.runtime import client, events, life, state
@@ -102,8 +102,7 @@ class Container:
     @property
     def ports(self) -> dict[str, Any]:
         """Its published ports: ``{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}``."""
-        found: dict[str, Any] = self.attrs["NetworkSettings"]["Ports"]
-        return found
+        return dict(self.attrs["NetworkSettings"]["Ports"])
 
     def reload(self) -> None:
         """For docker-py's sake: properties are always fresh. Raises: NotFound."""
@@ -158,13 +157,14 @@ class Container:
         self._end(signal or asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout)
         self._event("stop")
 
-    def restart(self, timeout: float | None = None) -> None:
-        """Stop it, if it runs, and start it again; with ``--rm`` it is not removed in between."""
+    def restart(self, timeout: float | None = None, signal: int | str | None = None) -> None:
+        """Stop it, as `stop` does, if it runs, and start it again; with ``--rm`` it is not removed in between."""
         now = self.state
         life.check(self.id, "restart", now.status)
         if now.status not in (Status.CREATED, Status.STOPPED):
             asked = self.record
-            self._end(asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout, keep=True)
+            patience_s = asked.stop_timeout_s if timeout is None else timeout
+            self._end(signal or asked.stop_signal, patience_s, keep=True)
         self.start()
         self._event("restart")
 
@@ -218,12 +218,12 @@ class Container:
     def remove(self, *, force: bool = False, v: bool = False) -> None:
         """Remove it and its files; with `force` kill it first. `v` is for volumes that belong to it alone.
 
-        Raises: Conflict where it runs.
+        Raises: StateError where it runs.
         """
         now = self.state
-        if now.status not in life.VERBS["remove"]:
-            if not force:
-                raise Conflict("container", self.name, "is running; stop it first, or remove it with force (rm -f)")
+        if not force:
+            life.check(self.id, "remove", now.status)
+        elif now.status not in life.VERBS["remove"]:
             self._end(signals.SIGKILL, None)
         attributes = events.attributes(self._directory)
         bury(self._directory)

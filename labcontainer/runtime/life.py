@@ -4,12 +4,13 @@
     >>> life.after("pause", Status.RUNNING)
     <Status.PAUSED: 'paused'>
 
-`diagram` draws it, from `VERBS` and `EVENTS` alone.
+`diagram` and `mermaid` draw it, from `VERBS` and `EVENTS` alone.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from labcontainer.errors import StateError
 
@@ -70,14 +71,26 @@ def check(id: str, verb: str, status: Status) -> None:
     """Raises: StateError (id, state, verb; the state it would have to be in) where the table does not allow it."""
     if status in VERBS[verb]:
         return
-    allowed = " or ".join(state.value for state in VERBS[verb])
-    remedy = _REMEDIES.get((status, verb), f"that is for a container that is {allowed}")
+    remedy = f"that is for a container that is {' or '.join(VERBS[verb])}"
+    if (status, verb) in _REMEDIES:
+        remedy += f": {_REMEDIES[status, verb]}"
     raise StateError(id, status, verb, remedy)
 
 
 def diagram() -> str:
     """The table as Graphviz text, one edge for each verb or event that changes the state."""
-    edges = [(before, after, verb) for verb, row in VERBS.items() for before, after in row.items() if before != after]
-    edges += [(before, after, event) for event, row in EVENTS.items() for before, after in row.items()]
-    lines = [f'    {before} -> {after or "removed"} [label="{name}"]' for before, after, name in edges]
+    lines = [f'    {before} -> {after} [label="{name}"]' for before, after, name in _changes("removed")]
     return "digraph life {\n" + "\n".join(lines) + "\n}\n"
+
+
+def mermaid() -> str:
+    """The same as Mermaid text, which forges and JupyterLab draw; ARCHITECTURE.md has it, and a test holds it."""
+    lines = [f"    {before} --> {after}: {name}" for before, after, name in _changes("[*]")]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {Status.CREATING}: create", *lines, ""])
+
+
+def _changes(gone: str) -> Iterator[tuple[str, str, str]]:
+    for verb, row in VERBS.items():
+        yield from ((before, after or gone, verb) for before, after in row.items() if before != after)
+    for event, states in EVENTS.items():
+        yield from ((before, after, event) for before, after in states.items())

@@ -48,8 +48,52 @@ def test_a_container_is_created_started_paused_stopped_and_removed(lab: Lab, tmp
         said = lab(*verb.split(), "other")
         assert (said.returncode, said.stdout) == (0, b"other\n"), said.stderr
     mixed = lab("rm", "-f", "box", "nobody", "other")
-    assert (mixed.returncode, mixed.stdout) == (1, b"box\nother\n")
+    assert (mixed.returncode, mixed.stdout) == (0, b"box\nother\n")  # docker's: with -f, that is what was wanted
     assert b"no such container: nobody" in mixed.stderr
+    assert lab("rm", "nobody").returncode == 1
+
+
+def test_rm_of_several_does_what_it_can_and_says_what_it_cannot(lab: Lab) -> None:
+    lab("run", "-d", "--name", "web", "lab/base", "sleep", "60")
+    lab("create", "--name", "one", "lab/base")
+    lab("create", "--name", "two", "lab/base")
+    done = lab("rm", "-v", "one", "web", "nobody", "two")
+    assert (done.returncode, done.stdout) == (1, b"one\ntwo\n")
+    running, missing = done.stderr.splitlines()
+    assert b"it is running; that is for a container that is created or stopped: stop it first" in running
+    assert b"no such container: nobody" in missing
+    assert lab("ps", "-a", "--format", "{{.Names}}").stdout == b"web\n"
+    lab("rm", "-f", "web")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("run --name box lab/base", 1),
+        ("run --rm --name box lab/base", 1),
+        ("start -a box", 1),
+        ("attach box", 1),
+        ("exec box", 141),
+    ],
+)
+def test_where_nobody_reads_any_more_the_container_goes_on(
+    lab: Lab, places: dict[str, str], words: str, code: int
+) -> None:
+    loop = ["sh", "-c", "while echo x; do sleep 0.01; done"]
+    if not words.startswith("run"):
+        assert lab("run", "-d", "--name", "box", "lab/base", *loop).returncode == 0
+    command = words.split() + (loop if words.startswith(("run", "exec")) else [])
+    shell = subprocess.Popen([*LAB, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=places)
+    assert shell.stdout
+    assert shell.stderr
+    shell.stdout.readline()
+    shell.stdout.close()
+    said = shell.stderr.read()
+    shell.stderr.close()
+    assert (shell.wait(), b"nobody reads the output any more" in said) == (code, code == 1)
+    assert b"Traceback" not in said
+    assert lab("inspect", "-f", "{{.State.Status}}", "box").stdout == b"running\n"
+    lab("rm", "-f", "box")
 
 
 def test_exec_has_the_commands_exit_code_and_passes_bytes_both_ways(lab: Lab) -> None:

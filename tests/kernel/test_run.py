@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labcontainer.errors import Conflict, ContainerError, InitError, LabError
+from labcontainer.errors import Conflict, ContainerError, InitError, LabError, StateError
 
 if TYPE_CHECKING:
     from labcontainer.engine import Engine
@@ -149,7 +149,7 @@ def test_a_running_container_is_removed_by_force_alone_and_its_name_is_taken(lab
     container = lab.containers.run("lab/base", ["sleep", "60"], detach=True, name="holder")
     with pytest.raises(Conflict):
         lab.containers.run("lab/base", ["true"], name="holder")
-    with pytest.raises(Conflict):
+    with pytest.raises(StateError, match=r"it is running; .*: stop it first"):
         container.remove()
     container.remove(force=True)
     assert "holder" not in [each.name for each in lab.containers.list(all=True)]

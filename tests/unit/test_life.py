@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ def test_a_verb_is_allowed_where_the_table_has_it_and_refused_elsewhere(verb: st
     with pytest.raises(StateError, match=f"cannot {verb} container c0ffee: it is {status}") as caught:
         life.check("c0ffee", verb, status)
     assert (caught.value.state, caught.value.verb) == (status, verb)
+    assert f"that is for a container that is {' or '.join(VERBS[verb])}" in str(caught.value)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
@@ -37,6 +39,11 @@ def test_the_diagram_has_an_edge_for_each_change() -> None:
     assert '    running -> paused [label="pause"]' in lines
     assert '    stopped -> removed [label="remove"]' in lines
     assert not [line for line in lines if "exec" in line]  # it changes nothing
+
+
+def test_the_diagram_of_the_documentation_is_the_one_that_is_drawn() -> None:
+    text = (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text()
+    assert f"```mermaid\n{life.mermaid()}```" in text
 
 
 @pytest.mark.parametrize(
