@@ -16,7 +16,7 @@ if [ -z "$LAB_INSIDE" ]; then
     insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/overlayfs/overlay.ko"
     mount -t tmpfs -o mode=755 tmpfs /run
     mkdir /run/disk /run/root
-    mount -t ext4 /dev/ubda /run/disk
+    mount -t ext4 -o noatime,nobarrier /dev/ubda /run/disk
     mkdir /run/disk/upper /run/disk/work
     mount -t overlay -o "lowerdir=/,upperdir=/run/disk/upper,workdir=/run/disk/work" root /run/root
     mount --move /dev /run/root/dev

@@ -27,13 +27,15 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Overlay:
     """What is to be mounted; without `upperdir` and `workdir` the union is read-only.
 
-    With `userxattr` the overlay keeps its marks in ``user.overlay.*``, the only ones that a user namespace may write.
+    With `userxattr` the overlay keeps its marks in ``user.overlay.*``, the only ones that a user namespace may write;
+    it renames no directory of a lower layer then. `redirect_dir` ``off`` forbids that without `userxattr`, too.
     """
 
     lowerdirs: tuple[Path, ...]
     upperdir: Path | None = None
     workdir: Path | None = None
     userxattr: bool = False
+    redirect_dir: str | None = None
 
     def options(self) -> str:
         """The option string of mount(2): ``lowerdir=/a:/b,upperdir=/u,workdir=/w``.
@@ -79,7 +81,7 @@ class Overlay:
             tree.close()
 
     def _pairs(self) -> Sequence[tuple[str, str]]:
-        named = (("upperdir", self.upperdir), ("workdir", self.workdir))
+        named = (("upperdir", self.upperdir), ("workdir", self.workdir), ("redirect_dir", self.redirect_dir))
         return [(name, str(value)) for name, value in named if value]
 
 

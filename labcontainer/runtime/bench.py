@@ -202,8 +202,10 @@ def _hold(directory: Path, lowers: Sequence[str]) -> None:
         namespaces.unshare(CloneFlag.CLONE_NEWNS)
         mount.set_propagation("/", MountFlag.MS_REC | MountFlag.MS_PRIVATE)
     topmost_first = tuple(directory / name for name in reversed(lowers))
-    # Root could do without userxattr, but then some distributions' overlay renames directories, and others' does not.
-    union = Overlay(topmost_first, directory / "upper", directory / "work", userxattr=True)
+    # Root's marks need no user.* attributes, which a tmpfs has from Linux 6.6 on. Without userxattr some distributions'
+    # overlay renames directories, and others' does not: the experiment shows what all containers have in common.
+    upper, work, redirect = directory / "upper", directory / "work", None if rootless else "off"
+    union = Overlay(topmost_first, upper, work, userxattr=rootless, redirect_dir=redirect)
     try:
         with trace.step("overlay", why="one mount makes the union; from here on, the Linux kernel does the rest"):
             union.mount(directory / "merged")
