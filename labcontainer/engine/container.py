@@ -26,10 +26,10 @@ from labcontainer.runtime.client import Connection
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.remove import bury
 from labcontainer.runtime.state import State
-from labcontainer.runtime.visit import Visit
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
+    from labcontainer.runtime.visit import Visit
 
 
 class Container:

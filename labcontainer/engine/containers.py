@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import config, limits, names, options, record, selection
+from labcontainer.engine import config, limits, names, options, record
 from labcontainer.engine.container import Container
 from labcontainer.engine.filters import Given
 from labcontainer.engine.mend import lock
@@ -19,7 +19,6 @@ from labcontainer.engine.options import Command, Options
 from labcontainer.engine.record import Record
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound
 from labcontainer.image.image import Image
-from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Spec
 from labcontainer.runtime import events, state
@@ -120,6 +119,7 @@ class Containers:
         """What `run` with the same words would do, as (calls, why), and do none of it. Settings and errors: see
         `create`."""
         from labcontainer.engine import explain  # brings the monitor along, which no other verb of a client needs
+        from labcontainer.kernel.overlay import Overlay
         from labcontainer.runtime import plan
 
         chosen = parse(command, settings)
@@ -160,6 +160,8 @@ class Containers:
 
         Raises: UsageError; NotFound, Conflict (`before` or `since` names none, or several).
         """
+        from labcontainer.engine import selection
+
         found = selection.select(self._engine, all=all, before=before, filters=filters, limit=limit, since=since)
         return [Container(self._engine, each.directory) for each in found]
 

@@ -11,27 +11,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labcontainer.engine import events
-from labcontainer.engine import filters as filtering
 from labcontainer.engine.containers import Containers
 from labcontainer.engine.images import Images
 from labcontainer.engine.mend import forget_traces, mend
 from labcontainer.engine.options import Options
-from labcontainer.engine.stream import Stream
-from labcontainer.engine.when import When
 from labcontainer.errors import HostError
 from labcontainer.image.snapshot import Snapshots
 from labcontainer.image.store import Store
 from labcontainer.kernel import cgroup, trace
 from labcontainer.kernel.trace import Event
 from labcontainer.runtime.client import Zygote
-from labcontainer.runtime.remove import remove_tree
+from labcontainer.runtime.remove import clear_away
+
+if TYPE_CHECKING:
+    from labcontainer.engine import filters as filtering
+    from labcontainer.engine.stream import Stream
+    from labcontainer.engine.when import When
 
 
 class Trace:
@@ -73,6 +73,8 @@ class Engine:
     @contextlib.contextmanager
     def trace(self) -> Iterator[Trace]:
         """Record every system call that is made for this engine inside the block, in all its processes."""
+        import tempfile  # brings much along, and few trace
+
         result = Trace()
         with contextlib.ExitStack() as stack:
             with self.locked():
@@ -100,6 +102,8 @@ class Engine:
 
         Raises: UsageError.
         """
+        from labcontainer.engine import events
+
         return events.stream(self.root, since, until, filters, decode=decode)
 
     def df(self) -> dict[str, Any]:
@@ -161,7 +165,7 @@ class Engine:
         """`mend` every container; called whenever an engine is opened."""
         forget_traces(self.run, self.locked)
         for half_removed in self.container_root.glob(".*"):
-            remove_tree(half_removed)
+            clear_away(half_removed, wait=False)
         return [line for directory in self.container_directories() for line in self.mend(directory)]
 
 
@@ -179,6 +183,6 @@ def default_directories() -> tuple[Path, Path]:
         root, run = Path("/var/lib/labcontainer"), Path("/run/labcontainer")
     else:
         home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/labcontainer-{uid}")
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"{os.environ.get('TMPDIR') or '/tmp'}/labcontainer-{uid}")
         root, run = home / "labcontainer", runtime / "labcontainer"
     return Path(os.environ.get("LABCONTAINER_ROOT") or root), Path(os.environ.get("LABCONTAINER_RUN") or run)

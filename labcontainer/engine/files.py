@@ -5,26 +5,25 @@ Everything is done by a helper that stands in the container's root (`runtime.vis
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
 import fcntl
-import gzip
 import io
-import lzma
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from labcontainer.engine import copy_rules, record
 from labcontainer.errors import HostError, NotFound, StateError, UsageError
 from labcontainer.oci.bundle import Bundle
-from labcontainer.runtime import inside, lookup, state
-from labcontainer.runtime.diff import Kind
-from labcontainer.runtime.inside import Place
+from labcontainer.runtime import state
 from labcontainer.runtime.life import Status
-from labcontainer.runtime.visit import Visit
+
+# What only these verbs need is imported by them: every `lab run` would wait for tar and for the plan of a root.
+if TYPE_CHECKING:
+    from labcontainer.runtime.inside import Place
+    from labcontainer.runtime.visit import Visit
 
 CHUNK_BYTES = 2 << 20
 
@@ -37,6 +36,8 @@ Data = bytes | BinaryIO | Iterable[bytes]
 
 def place(directory: Path, *, volumes: bool = True) -> Place:
     """Where the files of the container in `directory` are now. Raises: NotFound, StateError (it is just being made)."""
+    from labcontainer.runtime.inside import Place
+
     now = state.observe(directory)
     if now.status is Status.CREATING:
         raise StateError(now.id, now.status, "look into", "wait until it has been created")
@@ -60,6 +61,8 @@ def enter(directory: Path, *, volumes: bool = True, trace: str | None = None) ->
 
 
 def _enter(place: Place, trace: str | None) -> Visit:
+    from labcontainer.runtime.visit import Visit
+
     visit = Visit()
     try:
         visit.ask("enter", place=place.to_json(), trace=trace)
@@ -157,6 +160,9 @@ def feed(
 
 def diff(directory: Path, *, trace: str | None = None) -> list[dict[str, Any]]:
     """The container's changes: ``[{"Path": "/etc", "Kind": 0}, …]``. Raises: KernelError, StateError."""
+    from labcontainer.runtime import inside
+    from labcontainer.runtime.visit import Visit
+
     made = {each.destination for each in Bundle(directory).read().mounts if not inside.is_volume(each)}
     mountpoints = sorted(made.union(_MADE_BY_US))
     with Visit() as visit:
@@ -173,6 +179,8 @@ def diff(directory: Path, *, trace: str | None = None) -> list[dict[str, Any]]:
 
 def letter(change: dict[str, Any]) -> str:
     """``A``, ``C`` or ``D``."""
+    from labcontainer.runtime.diff import Kind
+
     return Kind(change["Kind"]).letter
 
 
@@ -197,6 +205,8 @@ def naming(container: str) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
+        from labcontainer.runtime import lookup
+
         if error.kind != lookup.KIND:
             raise
         raise NotFound("file", f"{error.name} in container {container}") from None
@@ -217,6 +227,10 @@ def _pieces(data: Data) -> Iterator[bytes]:
 
 
 def _decompressed(stream: io.BufferedReader) -> io.BufferedIOBase:
+    import bz2
+    import gzip
+    import lzma
+
     start = stream.peek(6)[:6]
     if start.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=stream, mode="rb")

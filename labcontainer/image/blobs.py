@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -76,6 +75,8 @@ class Blobs:
     @contextlib.contextmanager
     def writer(self, *, expected: Digest | None = None) -> Iterator[Writer]:
         """As `add`, but written piece by piece; what is in it when the block ends without error is kept."""
+        import tempfile  # brings much along, and a run only reads
+
         with self._partial() as directory, tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
             try:
                 writer = Writer(cast(BinaryIO, file))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
@@ -87,7 +86,7 @@ _NUMBERS = {
     "openat2": 437,
     "pidfd_getfd": 438,
     "mount_setattr": 442,
-    **_OLD_NUMBERS.get(platform.machine(), {}),
+    **_OLD_NUMBERS.get(os.uname().machine, {}),
 }
 
 
@@ -184,7 +183,7 @@ def _function(call: str) -> Callable[..., int]:
         return cast(Callable[..., int], getattr(_libc, call))
     number = _NUMBERS.get(call)
     if number is None:
-        raise HostError(f"the system call {call}", reason=f"its number on {platform.machine()} is not known here")
+        raise HostError(f"the system call {call}", reason=f"its number on {os.uname().machine} is not known here")
     return lambda *arguments: cast(int, _libc.syscall(number, *arguments))
 
 

@@ -77,6 +77,8 @@ def remove(parent: int, name: str) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         fd = _open_to_change(parent, name)
+        if fd is None:
+            return
         try:
             walk(fd, _unlink_all, leave=_rmdir, open=_open_to_change)
         finally:
@@ -136,9 +138,11 @@ def _open(parent: int, name: str) -> int | None:
         return None
 
 
-def _open_to_change(parent: int, name: str) -> int:
+def _open_to_change(parent: int, name: str) -> int | None:
     try:
         fd = os.open(name, _DIRECTORY, dir_fd=parent)
+    except FileNotFoundError:
+        return None  # somebody else removes it: the rest is still for us
     except PermissionError:
         os.chmod(name, stat.S_IRWXU, dir_fd=parent)
         fd = os.open(name, _DIRECTORY, dir_fd=parent)

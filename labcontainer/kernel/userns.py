@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +54,10 @@ def has_map_programs() -> bool:
 
     See: man 1 newuidmap
     """
-    return bool(shutil.which("newuidmap") and shutil.which("newgidmap"))
+    return all(
+        any(os.access(os.path.join(directory, program), os.X_OK) for directory in os.get_exec_path())
+        for program in ("newuidmap", "newgidmap")
+    )
 
 
 def subordinate_ids(path: Path, uid: int) -> tuple[tuple[int, int], ...]:
@@ -93,6 +94,8 @@ def write_maps(pid: int, maps: IdMaps) -> None:
 
 
 def _run_map_program(program: str, pid: int, ranges: Sequence[IdRange]) -> None:
+    import subprocess
+
     command = [program, str(pid), *_lines(ranges).split()]
     started_ns = trace.clock()
     done = subprocess.run(command, capture_output=True, text=True, check=False)

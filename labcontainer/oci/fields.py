@@ -23,8 +23,8 @@ from labcontainer.oci.digest import Digest
 T = TypeVar("T", bound=object)
 _MISSING = object()
 # JSON that the dataclass keeps as it is (a seccomp policy has hundreds of names): nothing in it needs converting.
-_PLAIN = (str, int, bool, Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, str])
-_STRINGS = tuple[str, ...]
+_PLAIN = frozenset({"str", "int", "bool", "Mapping[str, Any]", "Mapping[str, Any] | None", "Mapping[str, str]"})
+_STRINGS = "tuple[str, ...]"
 
 
 def read(cls: type[T], value: object, path: str) -> T:
@@ -53,10 +53,10 @@ def write(value: object) -> Any:
     if isinstance(value, Digest):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((key, getattr(value, name), hint, required) for name, key, hint, required in _shape(type(value)))
+        pairs = ((key, getattr(value, name), type, required) for name, key, type, required in _names(value.__class__))
         return {
-            key: item if hint in _PLAIN else list(item) if hint == _STRINGS else write(item)
-            for key, item, hint, required in pairs
+            key: item if type in _PLAIN else list(item) if type == _STRINGS else write(item)
+            for key, item, type, required in pairs
             if required or _worth_writing(item)
         }
     if isinstance(value, list | tuple):
@@ -99,11 +99,18 @@ def _shape(cls: Hashable) -> tuple[tuple[str, str, Any, bool], ...]:
     assert isinstance(cls, type)
     assert is_dataclass(cls)
     hints = typing.get_type_hints(cls)
+    return tuple((name, key, hints[name], required) for name, key, _, required in _names(cls))
+
+
+@functools.cache
+def _names(cls: Any) -> tuple[tuple[str, str, str, bool], ...]:
+    """Of each field its name, its key in JSON, its type as the source has it (to evaluate that is slow), and whether it
+    must be there."""
     return tuple(
         (
             field.name,
             field.metadata.get("key") or camel(field.name),
-            hints[field.name],
+            str(field.type),
             field.default is MISSING and field.default_factory is MISSING,
         )
         for field in fields(cls)

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import os
 import socket
-import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -193,6 +192,8 @@ class Zygote:
                 raise HostError("a zygote", reason=f"{told(error)}; see {self.run}/zygote.log") from None
 
     def _spawn(self, path: Path) -> None:
+        import subprocess  # brings much along, and a zygote is started once
+
         self._forget_killed()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with listener, channel.short(path) as address:
@@ -238,12 +239,21 @@ def fingerprint() -> str:
     mount namespace of its own, does not make the containers of those who have more.
     """
     package = Path(__file__).parent.parent
-    sources = (source for part in ("kernel", "oci", "runtime") for source in (package / part).rglob("*.py"))
-    age = max(source.stat().st_mtime_ns for source in sources)
+    age = max(_newest_ns(package / part) for part in ("kernel", "oci", "runtime"))
     with open("/proc/self/status") as status:
         held = [line for line in status if line.startswith(("CapEff", "CapBnd", "NoNewPrivs", "Seccomp:"))]
     seen = [os.readlink(f"/proc/self/ns/{name}") for name in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")]
     return f"{age:x}-{zlib.crc32(''.join(held + seen).encode()):08x}"
+
+
+def _newest_ns(directory: Path | str) -> int:
+    with os.scandir(directory) as entries:
+        times = (
+            _newest_ns(entry.path) if entry.is_dir() else entry.stat().st_mtime_ns
+            for entry in entries
+            if entry.name.endswith(".py") or entry.is_dir()
+        )
+        return max(times, default=0)
 
 
 def attach(directory: Path) -> Connection:

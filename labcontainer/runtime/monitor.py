@@ -35,7 +35,7 @@ from labcontainer.runtime.launch import Launched, Order, Stdio
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.log import Log, Rotation
 from labcontainer.runtime.relay import Client, Relay
-from labcontainer.runtime.remove import bury
+from labcontainer.runtime.remove import clear_away, put_away
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import ProcessId, State
 
@@ -289,10 +289,11 @@ class Monitor:
     def _finish(self) -> None:
         if self.relay.log:
             self.relay.log.close()
+        away = None
         with _going_on():
             if self.remove:
                 attributes = events.attributes(self.directory)
-                bury(self.directory)
+                away = put_away(self.directory)
                 events.record(self.directory.parent.parent, "destroy", self.request.id, attributes)
             else:
                 self._save(replace(self.state, monitor=None))
@@ -302,6 +303,10 @@ class Monitor:
         else:
             self.relay.tell("exited", exit_code=self.state.exit_code, oom_killed=self.state.oom_killed)
         self.relay.farewell()
+        if away is not None:
+            # Nobody finds it any more, and nobody waits for it: there may be gigabytes in it.
+            with _going_on():
+                clear_away(away)
 
     def _save(self, now: State) -> None:
         self.state = now

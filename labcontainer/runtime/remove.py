@@ -1,9 +1,14 @@
-"""Removing a container's files, also those that belong to ids which only its user namespace holds."""
+"""Removing a container's files, also those that belong to ids which only its user namespace holds.
+
+What is removed has been put away first: its name begins with a dot, nobody finds it any more, and what is left of it
+when its remover is killed, the next engine removes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,15 +34,31 @@ def remove_tree(directory: Path) -> None:
         tree.remove_path(directory)
 
 
-def bury(directory: Path) -> None:
-    """Remove a container's directory so that nobody ever sees half of it: it gets a name with a dot first.
+def put_away(directory: Path) -> Path:
+    """Give a container's directory a name with a dot, so that nobody ever sees half of it; returns that.
 
     Raises: OSError.
     """
-    grave = directory.with_name(f".{directory.name}")
+    away = directory.with_name(f".{directory.name}")
     with contextlib.suppress(FileNotFoundError):  # somebody else removes it
-        os.rename(directory, grave)
-    remove_tree(grave)
+        os.rename(directory, away)
+    return away
+
+
+def clear_away(away: Path, *, wait: bool = True) -> None:
+    """Remove what was `put_away`; without `wait` only if nobody is just at it: that may take long.
+
+    Raises: OSError.
+    """
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), tree.opened(away) as fd:
+        # An engine that has made the container holds this until it has heard the end (`engine.mend.lock`).
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        remove_tree(away)
+
+
+def bury(directory: Path) -> None:
+    """`put_away` and `clear_away`. Raises: OSError."""
+    clear_away(put_away(directory))
 
 
 def _remove_inside(directory: Path) -> None:

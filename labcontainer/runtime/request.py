@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labcontainer.kernel.overlay import Overlay
+if TYPE_CHECKING:
+    from labcontainer.kernel.overlay import Overlay
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Request:
         """The overlay that init mounts as the root, with the bundle's own upperdir and workdir."""
         if not self.lowerdirs:
             return None
+        from labcontainer.kernel.overlay import Overlay
+
         directory = Path(self.directory)
         lower = tuple(Path(path) for path in self.lowerdirs)
         return Overlay(lower, directory / "upper", directory / "work", userxattr)

@@ -7,7 +7,6 @@ import enum
 import hashlib
 import json
 import os
-import platform
 import struct
 import sys
 from collections.abc import Mapping
@@ -133,13 +132,13 @@ def _compile(policy: Mapping[str, Any]) -> bytes:
 
 def _digest(policy: Mapping[str, Any]) -> str:
     rules = {key: value for key, value in policy.items() if key not in _OF_LOADING}
-    depends_on = [_MADE_BY, rules, platform.machine(), platform.release(), _libseccomp_file()]
+    depends_on = [_MADE_BY, rules, os.uname().machine, os.uname().release, _libseccomp_file()]
     return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
 
 
 def _libseccomp_file() -> tuple[int, int] | None:
     # Asking libseccomp for its version would mean to load it; that its file is another one says as much.
-    machine = platform.machine()
+    machine = os.uname().machine
     for directory in (f"/usr/lib/{machine}-linux-gnu", "/usr/lib64", "/usr/lib", f"{sys.prefix}/lib"):
         with contextlib.suppress(OSError):
             found = os.stat(f"{directory}/libseccomp.so.2")

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from labcontainer.errors import SpecError
@@ -46,7 +46,7 @@ def docker_default() -> Mapping[str, Any]:
 
     See: https://docs.docker.com/engine/security/seccomp/
     """
-    text = (resources.files("labcontainer.kernel") / "data" / "seccomp-docker.json").read_text()
+    text = (Path(__file__).parent.parent / "data" / "seccomp-docker.json").read_text()
     return cast(Mapping[str, Any], json.loads(text))
 
 
@@ -75,7 +75,8 @@ def native_architecture() -> str | None:
 
     See: man 2 uname, man 3 seccomp_arch_add
     """
-    return _MACHINES[platform.machine()][1] if platform.machine() in _MACHINES else None
+    machine = os.uname().machine
+    return _MACHINES[machine][1] if machine in _MACHINES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +208,9 @@ def _conditions(
     if found.get("caps"):
         met.append(caps(held, found["caps"]))
     if found.get("arches"):
-        met.append(_MACHINES.get(platform.machine(), (None,))[0] in found["arches"])
+        met.append(_MACHINES.get(os.uname().machine, (None,))[0] in found["arches"])
     if found.get("minKernel"):
-        met.append(_version(platform.release()) >= _version(found["minKernel"]))
+        met.append(_version(os.uname().release) >= _version(found["minKernel"]))
     return met
 
 
