@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers, paths
 from labcontainer.cli.table import table
 from labcontainer.cli.units import size
 from labcontainer.engine import copy, copy_rules, files, top
@@ -23,8 +24,8 @@ from labcontainer.errors import NotFound
 @click.option("-a", "--archive", is_flag=True, help="Owners: out, as root, the same numbers; in, the container's user.")
 @click.option("-L", "--follow-link", is_flag=True, help="Copy what SRC leads to, not the link.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of what was copied.")
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DEST")
+@click.argument("source", metavar="SRC", shell_complete=paths)
+@click.argument("destination", metavar="DEST", shell_complete=paths)
 @click.pass_obj
 def cp(session: Session, source: str, destination: str, archive: bool, follow_link: bool, quiet: bool) -> None:
     """Copy files between a container, running or not, and the host.
@@ -54,7 +55,7 @@ def cp(session: Session, source: str, destination: str, archive: bool, follow_li
 
 
 @click.command()
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.pass_obj
 def diff(session: Session, name: str) -> None:
     """Show what a container has changed in its root: A added, C changed, D deleted."""
@@ -67,7 +68,7 @@ def diff(session: Session, name: str) -> None:
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.pass_obj
 def export(session: Session, name: str, output: str | None) -> None:
     """Write the whole root of a container as a tar archive, without what is mounted in it."""
@@ -83,7 +84,7 @@ def export(session: Session, name: str, output: str | None) -> None:
 
 
 @click.command("top", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.argument("ps_options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTIONS]")
 @click.pass_obj
 def top_(session: Session, name: str, ps_options: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.cli.keys import DEFAULT
 
 
@@ -21,7 +22,7 @@ from labcontainer.cli.keys import DEFAULT
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
 @click.option("-u", "--user", metavar="NAME|UID[:GROUP]", help="Run as this user of the container.")
 @click.option("-w", "--workdir", help="Working directory inside.")
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers("running"))
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def execute(
@@ -62,7 +63,7 @@ def execute(
 @click.option("--detach-keys", default=DEFAULT, show_default=True, help="Keys that leave it running.")
 @click.option("--no-stdin", is_flag=True, help="Do not pass stdin on.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to its PID 1.")
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers("running"))
 @click.pass_obj
 def attach(session: Session, name: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> None:
     """Show what a running container writes from now on, and pass stdin on; exits as it does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import either
 from labcontainer.cli.template import Template
 from labcontainer.errors import InvalidReference, LabError, NotFound
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from labcontainer.engine import Engine
 
 _KINDS = ("container", "image")
-_names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+_names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=either)
 _format = click.option(
     "-f", "--format", "form", default="", metavar="json|TEMPLATE", help="Print each with a Go template."
 )

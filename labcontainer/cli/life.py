@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.cli.each import each
 
-_names = click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
+
+def _containers(*statuses: str) -> Callable[[F], F]:
+    complete = containers(*statuses)
+    return click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=complete)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+_RUNNING = ("running", "paused", "restarting")
 _timeout = click.option("-t", "--timeout", "--time", "timeout", type=float, help="Seconds until SIGKILL; -1 for never.")
 
 
@@ -17,7 +27,7 @@ _timeout = click.option("-t", "--timeout", "--time", "timeout", type=float, help
 @click.option("-a", "--attach", is_flag=True, help="Show its output, pass signals on, exit as it does.")
 @click.option("-i", "--interactive", is_flag=True, help="Pass stdin on.")
 @click.option("--detach-keys", help="Keys that leave it running.")
-@_names
+@_containers("created", "exited")
 @click.pass_obj
 def start(session: Session, names: tuple[str, ...], attach: bool, interactive: bool, detach_keys: str | None) -> None:
     """Start containers that were created, or have ended."""
@@ -46,7 +56,7 @@ def start(session: Session, names: tuple[str, ...], attach: bool, interactive: b
 @click.command()
 @_timeout
 @click.option("-s", "--signal", help="The signal that asks it to end.")
-@_names
+@_containers(*_RUNNING)
 @click.pass_obj
 def stop(session: Session, names: tuple[str, ...], timeout: float | None, signal: str | None) -> None:
     """Ask containers to end; after a while kill them."""
@@ -56,7 +66,7 @@ def stop(session: Session, names: tuple[str, ...], timeout: float | None, signal
 @click.command()
 @_timeout
 @click.option("-s", "--signal", help="The signal that asks it to end.")
-@_names
+@_containers()
 @click.pass_obj
 def restart(session: Session, names: tuple[str, ...], timeout: float | None, signal: str | None) -> None:
     """Stop containers, and start them again."""
@@ -65,7 +75,7 @@ def restart(session: Session, names: tuple[str, ...], timeout: float | None, sig
 
 @click.command()
 @click.option("-s", "--signal", default="SIGKILL", show_default=True)
-@_names
+@_containers(*_RUNNING)
 @click.pass_obj
 def kill(session: Session, names: tuple[str, ...], signal: str) -> None:
     """Send a signal to the containers' PID 1."""
@@ -73,7 +83,7 @@ def kill(session: Session, names: tuple[str, ...], signal: str) -> None:
 
 
 @click.command()
-@_names
+@_containers("running")
 @click.pass_obj
 def pause(session: Session, names: tuple[str, ...]) -> None:
     """Stop every process of containers where it stands."""
@@ -81,7 +91,7 @@ def pause(session: Session, names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@_names
+@_containers("paused")
 @click.pass_obj
 def unpause(session: Session, names: tuple[str, ...]) -> None:
     """Let paused containers go on."""
@@ -90,7 +100,7 @@ def unpause(session: Session, names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.option("--condition", type=click.Choice(["not-running", "next-exit", "removed"]), default="not-running")
-@_names
+@_containers()
 @click.pass_obj
 def wait(session: Session, names: tuple[str, ...], condition: str) -> None:
     """Wait for containers to end and print their exit codes."""
@@ -100,7 +110,7 @@ def wait(session: Session, names: tuple[str, ...], condition: str) -> None:
 @click.command()
 @click.option("-f", "--force", is_flag=True, help="Kill a running container first.")
 @click.option("-v", "--volumes", is_flag=True, help="Remove the volumes that belong to it alone, too.")
-@_names
+@_containers()
 @click.pass_obj
 def rm(session: Session, names: tuple[str, ...], force: bool, volumes: bool) -> None:
     """Remove containers and their files; with --force one that is not there is no failure."""

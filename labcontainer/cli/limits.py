@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.cli.each import each
 
 # What docker can change while the container runs.
@@ -73,7 +74,7 @@ def _flags(function: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_flags
 @click.option("--restart", metavar="no|on-failure[:N]|always|unless-stopped", help="When it has ended.")
-@click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
+@click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=containers())
 @click.pass_obj
 def update(session: Session, /, names: tuple[str, ...], restart: str | None, **given: Any) -> None:
     """Give containers other limits, now and for every start to come; -1 takes one away."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.engine import logs as engine_logs
 from labcontainer.runtime.log import Record
 
@@ -19,7 +20,7 @@ from labcontainer.runtime.log import Record
 @click.option("--until", metavar="TIME", help="What was written until then.")
 @click.option("-n", "--tail", default="all", show_default=True, metavar="LINES", help="The last lines alone.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put its time before each line.")
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.pass_obj
 def logs(
     session: Session, name: str, follow: bool, since: str | None, until: str | None, tail: str, timestamps: bool

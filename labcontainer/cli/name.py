@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.errors import NotFound, UsageError
 
 _PORT = re.compile(r"(?P<number>\d+)(?:/(?P<protocol>\w+))?")
@@ -15,7 +16,7 @@ _LARGEST_PORT = (1 << 16) - 1
 
 
 @click.command()
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.argument("new_name", metavar="NEW_NAME")
 @click.pass_obj
 def rename(session: Session, name: str, new_name: str) -> None:
@@ -24,7 +25,7 @@ def rename(session: Session, name: str, new_name: str) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="CONTAINER")
+@click.argument("name", metavar="CONTAINER", shell_complete=containers())
 @click.argument("private_port", required=False, metavar="[PORT[/PROTOCOL]]")
 @click.pass_obj
 def port(session: Session, name: str, private_port: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import images
 from labcontainer.cli.keys import DEFAULT
 from labcontainer.cli.settings import container_options, settings
 
@@ -18,7 +19,7 @@ _cidfile = click.option("--cidfile", type=click.Path(path_type=Path), help="Writ
 @click.command(context_settings={"allow_interspersed_args": False})
 @container_options
 @_cidfile
-@click.argument("image")
+@click.argument("image", shell_complete=images)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def create(session: Session, /, image: str, command: tuple[str, ...], cidfile: Path | None, **given: Any) -> None:
@@ -35,7 +36,7 @@ def create(session: Session, /, image: str, command: tuple[str, ...], cidfile: P
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its id.")
 @click.option("--detach-keys", default=DEFAULT, show_default=True, help="Keys that leave it running.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to its PID 1.")
-@click.argument("image")
+@click.argument("image", shell_complete=images)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def run(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labcontainer.cli import Session
+from labcontainer.cli.completion import containers
 from labcontainer.cli.format import Listing
 from labcontainer.cli.units import binary_size, size
 from labcontainer.engine import Container
@@ -45,7 +46,7 @@ Documents = dict[str, dict[str, Any] | None]
 @click.option("--no-stream", is_flag=True, help="Print what they use now, once.")
 @click.option("--no-trunc", is_flag=True, help="Print ids whole.")
 @click.option("--format", "form", default="", metavar="table|json|TEMPLATE", help="As docker's.")
-@click.argument("names", nargs=-1, metavar="[CONTAINER...]")
+@click.argument("names", nargs=-1, metavar="[CONTAINER...]", shell_complete=containers("running", "paused"))
 @click.pass_obj
 def stats(session: Session, names: tuple[str, ...], every: bool, no_stream: bool, no_trunc: bool, form: str) -> None:
     """Show what containers use; without names, all that run."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class Verb(NamedTuple):
@@ -64,11 +65,13 @@ IMAGE = {
 SYSTEM = {
     "df": Verb("disk_usage", "df", "Show what images, containers and caches take up on the disk."),
     "events": Verb("events", "events", "Show what happens to containers, as it happens."),
+    "fsck": Verb("fsck", "fsck", "Check what is on disk against the kernel and its own digests."),
     "info": Verb("information", "info", "Show what this engine is, and on what machine."),
     "prune": Verb("prune", "system", "Remove what nobody uses."),
 }
 LAB = {
     **_OF_A_CONTAINER,
+    "completion": Verb("completion", "completion", "Print what has a shell complete lab's words."),
     "container": Verb("nouns", "container", "The verbs for containers."),
     "doctor": Verb("doctor", "doctor", "Try what this machine can do, and say what mends the rest."),
     "events": SYSTEM["events"],
@@ -99,6 +102,11 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         verb = self.table.get(name) or self.table.get(self._aliases.get(name, ""))
         return verb.load() if verb else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        verbs = (CompletionItem(name, help=verb.line) for name, verb in sorted(self.table.items()))
+        found = [item for item in verbs if item.value.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

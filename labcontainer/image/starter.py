@@ -8,7 +8,7 @@ Everything is readable by everybody and nothing set-user-ID, so a container of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labcontainer.errors import NotFound
@@ -19,7 +19,7 @@ from labcontainer.oci.image_config import Execution, History, ImageConfig, RootF
 if TYPE_CHECKING:
     from labcontainer.image.layer import Layer
 
-BASE, PYTHON = "lab/base", "lab/python"
+NAMES = BASE, PYTHON = "lab/base", "lab/python"
 
 _EPOCH = "1970-01-01T00:00:00Z"
 
@@ -31,17 +31,21 @@ def ensure(store: Store) -> None:
 
     Raises: HostError where the host has no shell, or no standard library, that can be read.
     """
-    missing = {name for name in (BASE, PYTHON) if not _has(store, name)}
-    if not missing:
-        return
+    missing = {name for name in NAMES if not _has(store, name)}
+    if missing:
+        make(store, missing)
+
+
+def make(store: Store, names: Collection[str]) -> None:
+    """Make those images, whether the store has them or not: the same files give the same blobs. Raises: HostError."""
     # Imported here: once the images are there nobody needs what makes them.
     from labcontainer.image import layer, starter_base, starter_python
 
     tree = starter_base.tree(starter_base.static_busybox())
     base = layer.write(tree, store)
-    if BASE in missing:
+    if BASE in names:
         _add(store, BASE, [base], command="sh")
-    if PYTHON in missing:
+    if PYTHON in names:
         python = layer.write(starter_python.tree(below=tree), store)
         _add(store, PYTHON, [base, python], command="python3")
 

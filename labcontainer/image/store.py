@@ -33,7 +33,7 @@ from labcontainer.oci.image_config import ImageConfig
 from labcontainer.oci.manifest import Index, Manifest
 from labcontainer.oci.reference import Reference
 
-_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _ID = re.compile(r"(?:sha256:)?([a-f0-9]{4,64})")
 _DEEPEST_INDEX = 4
 
@@ -170,7 +170,7 @@ class Store:
             entries = list(index.manifests)
             yield entries
             if not (self.root / "oci-layout").exists():
-                self._write("oci-layout", _LAYOUT)
+                self._write("oci-layout", LAYOUT)
             self._write("index.json", fields.dump(replace(index, manifests=tuple(entries))))
             sync_directory(self.root)
         finally:
