@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal as signals
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import execution, files, logs, record
+from labcontainer.engine import ending, execution, files, logs, record
 from labcontainer.engine import signals as signal_names
 from labcontainer.engine.execution import ExecResult
+from labcontainer.engine.holding import holding
 from labcontainer.engine.options import Command
 from labcontainer.engine.record import Record
 from labcontainer.engine.stream import Stream
 from labcontainer.engine.when import When
-from labcontainer.errors import HostError, LabError, NotFound, StateError, UsageError
+from labcontainer.errors import Conflict, HostError, LabError, StateError, UsageError
 from labcontainer.kernel import cgroup
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.runtime import client, events, life, state
 from labcontainer.runtime.changes import Changes
+from labcontainer.runtime.claim import claim
 from labcontainer.runtime.client import Connection
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.remove import bury
@@ -30,6 +32,8 @@ from labcontainer.runtime.state import State
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
     from labcontainer.runtime.visit import Visit
+
+_CLAIM_S = 1.0  # who mends a container holds the claim for a moment
 
 
 class Container:
@@ -141,8 +145,8 @@ class Container:
         now = self.state
         life.check(self.id, "kill", now.status)
         if number in (signals.SIGKILL, signal_names.number(self.record.stop_signal)):
-            self._halt()
-        self._send(now, number)
+            ending.halt(self)
+        ending.send(self, now, number)
         if number == signals.SIGKILL and now.status is Status.PAUSED:
             with suppress(LabError):  # version 1 lets the frozen die only once they are thawed
                 self._cgroup("kill").thaw()
@@ -154,18 +158,23 @@ class Container:
         if now.status in (Status.CREATED, Status.STOPPED):
             return
         asked = self.record
-        self._end(signal or asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout)
+        ending.end(self, signal or asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout)
         self._event("stop")
 
     def restart(self, timeout: float | None = None, signal: int | str | None = None) -> None:
         """Stop it, as `stop` does, if it runs, and start it again; with ``--rm`` it is not removed in between."""
         now = self.state
         life.check(self.id, "restart", now.status)
-        if now.status not in (Status.CREATED, Status.STOPPED):
-            asked = self.record
-            patience_s = asked.stop_timeout_s if timeout is None else timeout
-            self._end(signal or asked.stop_signal, patience_s, keep=True)
-        self.start()
+        asked = self.record
+        # Held, so that another engine does not take it for one that has ended, and remove it.
+        held = holding(self._directory, wait=True)
+        try:
+            if now.status not in (Status.CREATED, Status.STOPPED):
+                patience_s = asked.stop_timeout_s if timeout is None else timeout
+                ending.end(self, signal or asked.stop_signal, patience_s, keep=True)
+            self.start()
+        finally:
+            os.close(held)
         self._event("restart")
 
     def pause(self) -> None:
@@ -223,10 +232,22 @@ class Container:
         now = self.state
         if not force:
             life.check(self.id, "remove", now.status)
-        elif now.status not in life.VERBS["remove"]:
-            self._end(signals.SIGKILL, None)
+            if now.monitor and now.monitor.alive():
+                raise Conflict("container", self.id, "is just being started, or is ending")
+        # Held against what is written: of one whose end nobody has written down, a cgroup may be left.
+        written = state.load(self._directory)
+        if written.monitor is not None or written.status not in life.VERBS["remove"]:
+            ending.end(self, signals.SIGKILL, None)
         attributes = events.attributes(self._directory)
-        bury(self._directory)
+        held = claim(self._directory, patience_s=_CLAIM_S)
+        if held is None:
+            if self._directory.exists():
+                raise Conflict("container", self.id, "is just being started by somebody else")
+            return  # its monitor has removed it, as --rm had asked
+        try:
+            bury(self._directory)
+        finally:
+            os.close(held)
         events.record(self._engine.root, "destroy", self.id, attributes)
 
     # -- what goes on inside
@@ -349,44 +370,6 @@ class Container:
     def visit(self, *, volumes: bool = True) -> Visit:
         """A helper that stands in its root, for `engine.copy`; close it. Raises: StateError, HostError, KernelError."""
         return files.enter(self._directory, volumes=volumes, trace=self._engine.trace_path())
-
-    def _end(self, signal: int | str, timeout: float | None, *, keep: bool = False) -> None:
-        self._halt(keep=keep)
-        with suppress(NotFound):
-            now = self.state
-            self._send(now, signal_names.number(signal))
-            if now.status is Status.PAUSED:
-                with suppress(LabError):
-                    self._cgroup("stop").thaw()
-            if not self._ended_within(timeout):
-                self._send(now, signals.SIGKILL)
-                self._ended_within(None)
-            if now.unattended or now.init is not None:
-                self._engine.mend(self._directory)
-
-    def _send(self, now: State, number: int) -> None:
-        if now.init is not None and now.init.alive():
-            # Written down first: the end that it brings is an event, too, and comes after it.
-            self._event("kill", signal=str(number))
-            signal_names.send(now.init, number)
-
-    def _halt(self, *, keep: bool = False) -> None:
-        """Tell the monitor that the end which comes is wanted: no policy may start it again."""
-        with suppress(OSError, LabError):
-            connection = client.attach(self._directory)
-            try:
-                connection.ask("halt", "halting", keep=keep)
-            finally:
-                connection.close()
-
-    def _ended_within(self, timeout: float | None) -> bool:
-        """Whether container and monitor have ended; a monitor ends after it has cleared up."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            now = state.load(self._directory)
-        except NotFound:
-            return True
-        return all(signal_names.ends(one, deadline) for one in (now.init, now.monitor) if one is not None)
 
     def _cgroup(self, verb: str) -> Cgroup:
         name = self.state.cgroup

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from labcontainer.engine import config, limits, names, options, record
 from labcontainer.engine.container import Container
 from labcontainer.engine.filters import Given
-from labcontainer.engine.mend import lock
+from labcontainer.engine.holding import holding
 from labcontainer.engine.options import Command, Options
 from labcontainer.engine.record import Record
 from labcontainer.errors import Conflict, ContainerError, LabError, NotFound
@@ -111,7 +111,7 @@ class Containers:
             asked = self._record(container_id, image, found, chosen, settings)
             self._write(directory, spec, request, replace(asked, transient=held is not None))
             if held is not None:
-                held.callback(os.close, lock(directory))
+                held.callback(os.close, holding(directory))
         events.record(self._engine.root, "create", container_id, events.attributes(directory))
         return Container(self._engine, directory)
 

@@ -20,7 +20,7 @@ from labcontainer.engine.containers import Containers
 from labcontainer.engine.images import Images
 from labcontainer.engine.mend import forget_traces, mend
 from labcontainer.engine.options import Options
-from labcontainer.errors import HostError
+from labcontainer.errors import HostError, told
 from labcontainer.image.snapshot import Snapshots
 from labcontainer.image.store import Store
 from labcontainer.kernel import cgroup, trace
@@ -164,9 +164,13 @@ class Engine:
     def mend_all(self) -> list[str]:
         """`mend` every container; called whenever an engine is opened."""
         forget_traces(self.run, self.locked)
+        mended = []
         for half_removed in self.container_root.glob(".*"):
-            clear_away(half_removed, wait=False)
-        return [line for directory in self.container_directories() for line in self.mend(directory)]
+            try:
+                clear_away(half_removed, wait=False)
+            except OSError as error:
+                mended.append(f"{half_removed}: what is left of a container was not removed: {told(error)}")
+        return mended + [line for directory in self.container_directories() for line in self.mend(directory)]
 
 
 def from_env() -> Engine:

@@ -16,7 +16,7 @@ from labcontainer.engine import disk_usage, record, selection, sizes
 from labcontainer.engine import filters as filtering
 from labcontainer.engine.container import Container
 from labcontainer.engine.filters import Filters
-from labcontainer.engine.mend import lock
+from labcontainer.engine.holding import holding
 from labcontainer.engine.summary import Summary
 from labcontainer.engine.when import nanoseconds
 from labcontainer.errors import LabError, NotFound, UsageError
@@ -99,7 +99,7 @@ def _is_idle(each: Summary) -> bool:
         return False
     try:
         # `run` holds what it has made until a monitor has it.
-        os.close(lock(each.directory))
+        os.close(holding(each.directory))
     except OSError:
         return False
     return True

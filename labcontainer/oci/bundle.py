@@ -44,6 +44,14 @@ class Bundle:
 
     def write(self, spec: Spec) -> None:
         """Put `spec` into the bundle, whole or not at all. Raises: OSError. See: runtime-spec v1.2.0 bundle.md"""
-        beside = self.path / f".{CONFIG}.{os.getpid()}"
-        beside.write_text(json.dumps(spec.to_json()))
-        os.replace(beside, self.path / CONFIG)
+        config = self.path / CONFIG
+        beside(config).write_text(json.dumps(spec.to_json()))
+        os.replace(beside(config), config)
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it takes the place of `path`: one place, so that the killed leave one file.
+
+    See: man 2 rename
+    """
+    return path.with_name(f".{path.name}.new")

@@ -71,7 +71,9 @@ class HealthCheck:
         self._checked_at = time.time()
         self._checker = process.fork()
         if self._checker == 0:
-            # We are the checker: the monitor's descriptors are ours too, and go with our end; none reaches the command.
+            # We are the checker. The monitor's descriptors are ours too: held by us, its claim and its clients would
+            # outlive it where it is killed.
+            _keep_only(self._result, writing)
             _run(self._wanted, self._directory, self._state, self._cache, writing)
         os.close(writing)
         self._deadline = time.monotonic() + self._wanted.timeout_s + 1
@@ -121,6 +123,14 @@ class HealthCheck:
         with contextlib.suppress(OSError):
             write_atomically(self._directory / NAME, json.dumps(known))
         self._report(status)
+
+
+def _keep_only(first: int, last: int) -> None:
+    """Close all but the three streams and two descriptors."""
+    low, high = sorted((first, last))
+    for start, end in ((3, low - 1), (low + 1, high - 1), (high + 1, 0xFFFFFFFF)):
+        if start <= end:
+            process.close_range(start, end)
 
 
 def _run(wanted: Health, directory: Path, state: State, cache: Path, result: int) -> NoReturn:

@@ -10,7 +10,6 @@ Who we are: forked by the zygote, one thread, the privileges of the user who sta
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import selectors
 import signal
@@ -28,6 +27,7 @@ from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Spec
 from labcontainer.runtime import channel, command, events, launch, log, restart, state, streams
 from labcontainer.runtime.channel import Message
+from labcontainer.runtime.claim import claim
 from labcontainer.runtime.clock import Clock
 from labcontainer.runtime.health import HealthCheck
 from labcontainer.runtime.inside import hold_root
@@ -38,6 +38,9 @@ from labcontainer.runtime.relay import Client, Relay
 from labcontainer.runtime.remove import clear_away, put_away
 from labcontainer.runtime.request import Request
 from labcontainer.runtime.state import ProcessId, State
+
+_CLAIM_S = 1.0
+_CLAIMED = "another monitor looks after it already, or it was removed"
 
 
 class Monitor:
@@ -51,6 +54,7 @@ class Monitor:
         self.relay = Relay(self.selector, self._client_spoke, self._client_went)
         self.relay.close_stdin_with_client = request.stdin_once
         self.creator = self.relay.add(client)
+        self.halter: Client | None = None
         self.state = State(request.id, Status.CREATING, state.boot_id(), ProcessId.of(os.getpid()))
         self.made = Launched()
         self.root_lock = -1
@@ -63,10 +67,16 @@ class Monitor:
 
     def run(self) -> None:
         """See the container through, as often as its policy starts it, and clear up; clients are told each outcome."""
-        if not self._claim():
-            self.relay.tell("failed", stage="create", cause="another monitor looks after it already", exit_code=125)
+        # Who mends a container holds the claim for a moment, and an init of a killed monitor until it has seen that.
+        held = claim(self.directory, patience_s=_CLAIM_S)
+        if held is None:
+            self.relay.tell("failed", stage="create", cause=_CLAIMED, exit_code=125)
             self.relay.farewell()
             return
+        with contextlib.suppress(LabError):
+            # When it last ran: where we are killed before it runs again, its policy still holds for it.
+            before = state.load(self.directory)
+            self.state = replace(self.state, started_ns=before.started_ns, finished_ns=before.finished_ns)
         if self.request.log is not None:
             self.relay.log = Log(self.directory / log.NAME, Rotation.of(self.request.log))
         try:
@@ -74,16 +84,7 @@ class Monitor:
             while self._again():
                 self._run_once(self._launch)
         finally:
-            self._finish()
-
-    def _claim(self) -> bool:
-        """A lock that goes with this process: of two clients that start a container at once, one is refused."""
-        self._lock = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+            self._finish(held)
 
     def _run_once(self, begin: Callable[[], None]) -> None:
         self.failure, self.ended = None, False
@@ -158,7 +159,7 @@ class Monitor:
         if written.cgroup:
             self.made.cgroup = cgroup.open(written.cgroup)
         self.adopted = self.started = True
-        self._save(replace(written, status=Status.RUNNING, monitor=ProcessId.of(os.getpid())))
+        self._save(replace(written, status=Status.RUNNING, monitor=ProcessId.of(os.getpid()), halted=False))
         self.relay.attach_streams(streams.reopen(self.directory))
         self.relay.tell("adopted", pid=init.pid)
         if self.health:
@@ -184,6 +185,7 @@ class Monitor:
             # Somebody stops it: its policy must not start it again, and with "keep" its files stay.
             self._save(replace(self.state, halted=True))
             self.remove = self.remove and not message.body.get("keep")
+            self.halter = None if message.body.get("lasting") else client
             self.relay.answer(client, "halting")
         elif message.kind == "policy":
             self.request = replace(self.request, restart=restart.policy(message.body))
@@ -193,6 +195,10 @@ class Monitor:
         # Who asked for it was killed before it could say "start": nobody else would ever start this init.
         if client is self.creator and not self.started and self.made.child is not None:
             process.pidfd_send_signal(self.made.child.pidfd, signal.SIGKILL)
+        # Who was stopping it was killed: what still runs is under its policy again.
+        if client is self.halter and not self.ended:
+            self.halter, self.remove = None, self.request.remove
+            self._save(replace(self.state, halted=False))
 
     def _init_spoke(self) -> None:
         assert self.made.channel is not None
@@ -262,7 +268,7 @@ class Monitor:
                 self.state, status=Status.STOPPED, exit_code=self.failure.exit_code, error=str(self.failure),
                 init=None, finished_ns=time.time_ns(),
             )  # fmt: skip
-        elif self.state.started_ns is not None:
+        elif self.started and self.state.started_ns is not None:
             self._event("die", exitCode=str(self.state.exit_code))
 
     def _again(self) -> bool:
@@ -286,7 +292,7 @@ class Monitor:
         self.state = replace(self.state, status=Status.STOPPED)
         return not self.state.halted
 
-    def _finish(self) -> None:
+    def _finish(self, held: int) -> None:
         if self.relay.log:
             self.relay.log.close()
         away = None
@@ -297,6 +303,7 @@ class Monitor:
                 events.record(self.directory.parent.parent, "destroy", self.request.id, attributes)
             else:
                 self._save(replace(self.state, monitor=None))
+        os.close(held)  # before it is told: who hears of the end may start or remove it at once
         if self.failure is not None:
             failure = self.failure
             self.relay.tell("failed", stage=failure.stage, cause=failure.cause, exit_code=failure.exit_code)

@@ -51,7 +51,7 @@ def clear_away(away: Path, *, wait: bool = True) -> None:
     Raises: OSError.
     """
     with contextlib.suppress(FileNotFoundError, BlockingIOError), tree.opened(away) as fd:
-        # An engine that has made the container holds this until it has heard the end (`engine.mend.lock`).
+        # An engine that has made the container holds this until it has heard the end (`engine.holding`).
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         remove_tree(away)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from labcontainer.errors import NotFound, SpecError
 from labcontainer.kernel import cgroup, proc
+from labcontainer.oci.bundle import beside
 from labcontainer.runtime.life import Status
 
 NAME = "state.json"
@@ -96,6 +97,9 @@ class State:
         # Init is gone, but a living monitor is just writing down how it ended; while creating, init is not there yet.
         if here and self.monitor and self.monitor.alive():
             return self
+        if self.status is Status.RESTARTING:
+            waited = "its monitor was killed before it could start it again"
+            return replace(self, status=Status.STOPPED, error=self.error or waited)
         reason = "its monitor was killed, so nobody saw how it ended" if here else "the machine was restarted"
         return replace(self, status=Status.STOPPED, exit_code=255, error=self.error or reason)
 
@@ -161,12 +165,35 @@ def save(directory: Path, state: State) -> None:
         os.close(fd)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Put `text` at `path` by writing beside it and renaming. Raises: OSError; nothing has changed then."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def exchange(directory: Path, before: State, now: State) -> bool:
+    """Write `now` where `before` still stands: what somebody else has written meanwhile is not lost.
+
+    Raises: OSError, NotFound. See: man 2 flock
+    """
     try:
-        beside.write_text(text)
-        os.replace(beside, path)
+        fd = os.open(directory / NAME, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFound("container", directory.name) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        size = os.fstat(fd).st_size
+        if State.from_json(json.loads(os.pread(fd, size, 0))) != before:
+            return False
+        os.pwrite(fd, json.dumps(now.to_json()).encode().ljust(size), 0)
+        return True
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Put `text` at `path` by writing beside it and renaming, one writer at a time.
+
+    Raises: OSError; nothing has changed then.
+    """
+    new = beside(path)
+    try:
+        new.write_text(text)
+        os.replace(new, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labcontainer.engine import record
-from labcontainer.engine.mend import lock
+from labcontainer.engine.holding import holding
 from labcontainer.errors import ContainerError, InitError, LabError
 from labcontainer.kernel import cgroup, proc
 from labcontainer.runtime import state
@@ -121,7 +121,7 @@ def test_a_run_whose_engine_was_killed_before_it_began_is_cleared_and_one_that_b
     kept = engine.containers.create("lab/base", ["true"])
     begun = engine.containers.create("lab/base", ["true"])
     record.write(begun.directory, dataclasses.replace(begun.record, transient=True))
-    holder = lock(begun.directory)
+    holder = holding(begun.directory)
     assert engine.mend_all() == []
     os.close(holder)
     assert len(engine.mend_all()) == 1
