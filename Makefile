@@ -44,6 +44,7 @@ test-v2: .venv/installed-test
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/start.py $(ARGS)
+	@$(BIN)/python benchmarks/exec.py $(ARGS)
 	@$(BIN)/python benchmarks/trace.py $(ARGS)
 
 clean:

@@ -127,8 +127,8 @@ class Container:
         finally:
             connection.close()
 
-    def launch(self) -> Connection:
-        """Have a monitor make it up to the point where the command could start; the caller attaches and starts it.
+    def launch(self, *, begin: bool = False) -> Connection:
+        """Have a monitor make it up to where the command could start; the caller attaches and starts it, or `begin`s.
 
         Raises: StateError, InitError, HostError.
         """
@@ -137,7 +137,7 @@ class Container:
         if now.status is Status.RUNNING:
             raise StateError(self.id, now.status, "launch")
         request = replace(record.read_request(self._directory), trace=self._engine.trace_path())
-        return self._engine.zygote.create(request)
+        return self._engine.zygote.create(request, begin=begin)
 
     def kill(self, signal: int | str = "SIGKILL") -> None:
         """Send a signal to the container's PID 1. Raises: StateError where none runs; UsageError."""

@@ -53,12 +53,10 @@ class Containers:
         Raises: NotFound (image), UsageError, HostError, InitError (it did not start), ContainerError (its exit status
         is not 0).
         """
-        container, connection = self.open(image, command, **settings)
+        container, connection = self.open(image, command, begin=not detach, **settings)
         try:
-            if not detach:
-                connection.attach()
-            connection.start()
             if detach:
+                connection.start()
                 connection.expect("started")
                 return container
             output: dict[int, list[bytes]] = {1: [], 2: []}
@@ -85,15 +83,17 @@ class Containers:
         """
         return self._create(image, command, settings, None)
 
-    def open(self, image: str, command: Command = None, **settings: Any) -> tuple[Container, Connection]:
-        """Make a container and launch it, for callers that attach to it and start it themselves.
+    def open(
+        self, image: str, command: Command = None, *, begin: bool = False, **settings: Any
+    ) -> tuple[Container, Connection]:
+        """Make a container and launch it, for callers that attach to it and start it themselves, or have it `begin`.
 
         It ends where the caller hangs up, or is killed, before it has said "start". Settings and errors: see `create`
         and `Container.launch`.
         """
         with contextlib.ExitStack() as held:
             container = self._create(image, command, settings, held)
-            return container, container.launch()
+            return container, container.launch(begin=begin)
 
     def _create(
         self, image: str, command: Command, settings: Mapping[str, Any], held: contextlib.ExitStack | None

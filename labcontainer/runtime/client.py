@@ -130,19 +130,21 @@ class Zygote:
         self.run = run
         self.address = run / f"zygote-{fingerprint()}.sock"
 
-    def create(self, request: Request) -> Connection:
+    def create(self, request: Request, *, begin: bool = False) -> Connection:
         """Have a container made up to the point where its command could start ("created").
+
+        With `begin` its monitor does not wait for us there: the output is sent to us, and the command starts.
 
         Raises: InitError (stage, cause) where it could not be made; HostError where no zygote starts.
         """
         directory = Path(request.directory)
         try:
-            return self._opened("create", "created", request)
+            return self._opened("create", "created", request, begin=begin)
         except LabError:
             # A zygote that was killed between our message and its fork leaves no monitor: then nothing has begun yet.
             if not directory.exists() or state.load(directory).monitor is not None:
                 raise
-            return self._opened("create", "created", request)
+            return self._opened("create", "created", request, begin=begin)
 
     def adopt(self, request: Request) -> Connection:
         """Have a new monitor look after a container whose own was killed. Raises as `create`."""
@@ -159,9 +161,13 @@ class Zygote:
                 channel.send(connection, "quit")
                 connection.recv(1)
 
-    def _opened(self, kind: str, answer: str, request: Request | ExecRequest) -> Connection:
+    def _opened(self, kind: str, answer: str, request: Request | ExecRequest, *, begin: bool = False) -> Connection:
         connection = Connection(self._connected(kind, request))
         try:
+            if begin:
+                # The monitor finds them behind the request, in their order, when it has made the container.
+                connection.attach()
+                connection.start()
             connection.expect(answer)
         except BaseException:
             connection.close()

@@ -26,7 +26,7 @@ from labcontainer.errors import LabError
 from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, plan, session
+from labcontainer.runtime import channel, devices, plan, resources, session, state
 from labcontainer.runtime.monitor import Monitor
 from labcontainer.runtime.request import ExecRequest, Request
 
@@ -133,13 +133,21 @@ def _warm_up() -> None:
     """Read a bundle's config and plan its root once, so that every monitor inherits what Python caches on first use."""
     sample = {
         "ociVersion": "1.2.0",
-        "process": {"cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "capabilities": {}},
+        "process": {"cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "capabilities": {}, "rlimits": []},
         "root": {"path": "rootfs"},
         "mounts": [{"destination": "/proc", "type": "proc", "options": ["nosuid"]}],
-        "linux": {"namespaces": [{"type": "pid"}], "resources": {"devices": [{"allow": False}]}, "seccomp": {}},
+        "linux": {
+            "namespaces": [{"type": "pid"}],
+            "resources": {"devices": [{"allow": False}], "memory": {}, "cpu": {}, "pids": {"limit": 50}, "blockIO": {}},
+            "seccomp": {},
+        },
     }
     spec = Spec.from_json(json.loads(json.dumps(sample)))
     plan.root(spec, Path("/"), None)
+    assert spec.linux is not None
+    assert spec.linux.resources is not None
+    resources.limits(devices.always_allowed(spec.linux.resources))
+    state.boot_id()
     with contextlib.suppress(LabError):
         cgroup.host()
 
