@@ -8,6 +8,7 @@ In JupyterLab it is a table of what the files say now, with version 1's and vers
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from labcontainer.engine import stats
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from labcontainer.engine import Container
 
 _NOT_HERE = "(not on this host)"
+_RACE_ENDS_S = 60
+_WORKS_USEC = 150_000  # the start of a Python costs less
 # Of files with many lines, those that a lesson speaks of; memory.stat alone has more than fifty.
 _FEW = 6
 _TELLING = (
@@ -47,6 +50,25 @@ class CgroupFiles:
         return page.figure("Files of the cgroup", page.table(head, self._rows))
 
 
+class Measured:
+    """Numbers of this moment and this machine, by what they are of: a table, whose text is the same everywhere."""
+
+    def __init__(self, unit: str, **values: float) -> None:
+        self.unit = unit
+        self.values = values
+
+    def __repr__(self) -> str:
+        return f"Measured: {self.unit} ({', '.join(map(_spaced, self.values))})"
+
+    def _repr_html_(self) -> str:
+        rows = [(_spaced(name), f"{value:.2f}") for name, value in self.values.items()]
+        return page.figure("Measured just now", page.table(("", self.unit), rows))
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def counted(container: Container) -> cgroup.Cgroup:
     """The cgroup of a running container. Raises: HostError (it has none)."""
     return stats.counted(container.state)
@@ -65,6 +87,36 @@ def waited_usec(container: Container, resource: str) -> int:
     return found.some.total_usec
 
 
+def cpu_usec(container: Container) -> int:
+    """The CPU time of all its processes so far. Raises: HostError."""
+    return counted(container).usage().cpu_usec or 0
+
+
+def race(*containers: Container, seconds: float = 1.0) -> list[float]:
+    """The CPU time of each in seconds, from when all of them work until together they have had that much.
+
+    Raises: HostError; TimeoutError where one does not work.
+    """
+    deadline = time.monotonic() + _RACE_ENDS_S
+    before = [0] * len(containers)
+    while True:
+        now = [cpu_usec(each) for each in containers]
+        if not all(before):
+            before = now if min(now) > _WORKS_USEC else before
+        elif sum(now) - sum(before) > seconds * 1e6:
+            return [(late - early) / 1e6 for late, early in zip(now, before, strict=True)]
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not all of them have worked within {_RACE_ENDS_S} seconds")
+        time.sleep(0.05)
+
+
+def cpus_in_use(container: Container, seconds: float = 1.0) -> float:
+    """How many CPUs it keeps busy, measured for so long from now on. Raises: HostError."""
+    before, began = cpu_usec(container), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_usec(container) - before) / 1e6 / (time.monotonic() - began)
+
+
 def _row(group: cgroup.Cgroup, what: str) -> tuple[str, str, str, str]:
     path, names = files.find(group, what), files.NAMES[what]
     try:
@@ -77,5 +129,5 @@ def _row(group: cgroup.Cgroup, what: str) -> tuple[str, str, str, str]:
 def _short(text: str) -> str:
     lines = text.splitlines()
     if len(lines) > _FEW:
-        lines = [line for line in lines if line.split()[0] in _TELLING]
+        lines = [line for line in lines if line.split()[0] in _TELLING] or lines[:_FEW]
     return " · ".join(lines) or "(empty)"

@@ -46,6 +46,7 @@ def run(notebook: NotebookNode, home: Path, *, student: str = STUDENT, timeout_s
     )
     # Not execute(), which would leave its event loop open behind it.
     asyncio.run(client.async_execute(env={**os.environ, **private(home), "LAB_STUDENT": student}, cwd=str(home)))
+    until_cleared(home)
     return notebook
 
 
@@ -98,7 +99,6 @@ def rewrite(path: Path) -> None:
     """Execute and rewrite `path`."""
     with tempfile.TemporaryDirectory(prefix="lesson-") as home:
         notebook = run(nbformat.read(path, as_version=4), Path(home))  # type: ignore[no-untyped-call]
-        until_cleared(Path(home))
     nbformat.write(normal(notebook), path)  # type: ignore[no-untyped-call]
 
 

@@ -33,6 +33,7 @@ def test_a_lesson_puts_out_what_was_committed(lesson: Path, tmp_path_factory: py
         text=True,
         check=False,
     )
+    execute.until_cleared(home)
     assert nbval.returncode == 0, nbval.stdout + nbval.stderr
 
 

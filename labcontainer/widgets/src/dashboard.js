@@ -86,7 +86,9 @@ function slider(first, send) {
   const value = h("output.lab-value");
   const file = h("code.lab-file");
   const says = h("code.lab-says");
-  const range = h("input", { type: "range", min: "0", step: "1", "aria-label": `${first.title}: limit`, "data-key": `limit ${first.name}` });
+  // Without this mark JupyterLab takes the arrow keys of whatever is no text field for shortcuts of its own.
+  const ours = { "data-lm-suppress-shortcuts": "true" };
+  const range = h("input", { type: "range", min: "0", step: "1", "aria-label": `${first.title}: limit`, ...ours });
   const ends = [h("span"), h("span")];
   const element = h("div.lab-limit", {},
     h("div.lab-limit-head", {}, h("span.lab-limit-title", {}, first.title), value), range,
