@@ -30,7 +30,7 @@ def offered(call: dict[str, Any], *words: str) -> list[str]:
     command = [sys.executable, "-c", "import sys; sys.argv = ['lab']; from labcontainer.cli import main; main()"]
     told = subprocess.run(command, **{**call, "env": {**call["env"], **line}}, capture_output=True, check=False)
     assert "Traceback" not in told.stderr
-    return [line.partition(",")[2] for line in told.stdout.splitlines()]
+    return [line.partition(",")[2] for line in told.stdout.splitlines() if line]
 
 
 @pytest.mark.usefixtures("three")

@@ -85,6 +85,18 @@ def test_a_template_reaches_labels_mounts_and_sizes(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("three")
+def test_ids_alone_whole_ids_and_sizes_are_shown_when_asked(lab: Lab, engine: Engine) -> None:
+    ids = [each.id for each in engine.containers.list(all=True)]
+    assert lab("ps", "-aq").stdout.split() == [each[:12] for each in ids]
+    assert lab("ps", "-aq", "--no-trunc").stdout.split() == ids
+    assert lab("ps", "-lq", "--no-trunc").stdout.split() == ids[:1]
+    heads, web = lab("ps", "-s", "--no-trunc").stdout.splitlines()
+    assert re.split(r"\s{2,}", heads)[-1] == "SIZE"
+    assert re.match(r"6B \(virtual \d", re.split(r"\s{2,}", web)[-1])
+    assert "\"sh -c 'echo hello > /f; sleep 60'\"" in web
+
+
+@pytest.mark.usefixtures("three")
 def test_what_makes_no_sense_is_refused(lab: Lab, engine: Engine) -> None:
     assert lab("ps", "-f", "status=bogus").returncode == 1
     assert lab("ps", "-f", "status").returncode != 0
