@@ -11,12 +11,13 @@ from pathlib import Path
 
 from labcontainer.engine import record
 from labcontainer.engine.fsck.finding import Finding, quarantine
-from labcontainer.errors import LabError, NotFound, SpecError
+from labcontainer.errors import Conflict, LabError, NotFound, SpecError
 from labcontainer.image.snapshot import Snapshots
 from labcontainer.image.store import Store
 from labcontainer.kernel import cgroup, mount, proc
 from labcontainer.oci.bundle import Bundle
 from labcontainer.runtime import client, state
+from labcontainer.runtime.claim import claim
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.state import State
 
@@ -123,14 +124,14 @@ def _life(directory: Path, who: str, now: State) -> Iterator[Finding]:
         yield Finding(
             who, f"is written as stopped, but its PID 1 (process {pid}) lives", f"look at it: ps {pid}; kill {pid}"
         )
-    yield from _cgroup(who, now, alive=alive)
+    yield from _cgroup(directory, who, now, alive=alive)
     yield from _channels(directory, who, now, alive=alive)
 
 
 _END = "its end is written down, its cgroup is removed"
 
 
-def _cgroup(who: str, now: State, *, alive: bool) -> Iterator[Finding]:
+def _cgroup(directory: Path, who: str, now: State, *, alive: bool) -> Iterator[Finding]:
     if now.cgroup is None:
         return
     group = cgroup.open(now.cgroup)
@@ -144,13 +145,24 @@ def _cgroup(who: str, now: State, *, alive: bool) -> Iterator[Finding]:
         pids = group.pids()
         problem = f"has ended, but {len(pids)} processes are left in its cgroup" if pids else "its cgroup is left"
         yield Finding(
-            who, problem, "they are killed, and it is removed" if pids else "it is removed", partial(_end, group)
+            who,
+            problem,
+            "they are killed, and it is removed" if pids else "it is removed",
+            partial(_end, directory, group),
         )
 
 
-def _end(group: cgroup.Cgroup) -> None:
-    group.kill()
-    group.remove()
+def _end(directory: Path, group: cgroup.Cgroup) -> None:
+    """Take the cgroup away, with the claim on the container: in a cgroup of that name it may just be started again."""
+    held = claim(directory)
+    if held is None:
+        raise Conflict("container", directory.name, "is just being started, or somebody looks after it")
+    try:
+        if state.observe(directory).status is Status.STOPPED:
+            group.kill()
+            group.remove()
+    finally:
+        os.close(held)
 
 
 def _channels(directory: Path, who: str, now: State, *, alive: bool) -> Iterator[Finding]:
