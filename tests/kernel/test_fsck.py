@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from labcontainer.engine import Container, Engine, fsck
-from labcontainer.kernel import cgroup, mount
+from labcontainer.kernel import cgroup, mount, tree
 from labcontainer.runtime import channel, state
 from labcontainer.runtime.life import Status
 from tests.leaks import SLOW
@@ -76,7 +76,7 @@ def test_nothing_is_wrong_with_what_was_not_broken(engine: Engine, ended: Contai
 BREAKAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "state.json damaged": (lambda place: (place / "state.json").write_text('{"id": '), "its state.json is damaged"),
     "rootfs missing": (lambda place: (place / "rootfs").rmdir(), "its rootfs (its mount point) is missing"),
-    "work missing": (lambda place: shutil.rmtree(place / "work"), "its work (the overlay's workdir) is missing"),
+    "work missing": (lambda place: tree.remove_path(place / "work"), "its work (the overlay's workdir) is missing"),
     "upper missing": (lambda place: shutil.rmtree(place / "upper"), "its upper (what it has written) is missing"),
     "no FIFO": (
         lambda place: subprocess.run(["cp", "--remove-destination", "/dev/null", place / "stdout"], check=True),
