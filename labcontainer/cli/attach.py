@@ -9,7 +9,7 @@ import signal
 import sys
 import termios
 import tty as terminal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 
 import click
@@ -32,23 +32,28 @@ def attached(
     kill: Kill | None,
     start: bool = False,
     detach_keys: str = "",
+    shown: Collection[int] = (1, 2),
 ) -> int:
     """Stay with a process until it has ended, or the keys are pressed; returns its exit code, 0 when detached.
 
-    `kill` gets the signals that come to us; None leaves them their usual effect. `start` has its command begin first.
+    `kill` gets the signals that come to us; None leaves them their usual effect. `start` has its command begin first;
+    of its streams those that are `shown` are printed.
     """
     keys = DetachKeys(detach_keys if tty else "")
     # Without -i nobody would read a ctrl-C: then our terminal goes on to make a SIGINT of it, which we pass on.
     with _signals(kill), _sized(connection, wanted=tty), _raw(interactive and tty and sys.stdin.isatty()):
         if start:
             connection.start()
-        return _Pump(connection, keys if tty else None, interactive=interactive).run()
+        return _Pump(connection, keys if tty else None, interactive=interactive, shown=shown).run()
 
 
 class _Pump:
     """Bytes both ways. Neither way waits for the other: `cat` of a large file would else stand still for ever."""
 
-    def __init__(self, connection: Connection, keys: DetachKeys | None, *, interactive: bool) -> None:
+    def __init__(
+        self, connection: Connection, keys: DetachKeys | None, *, interactive: bool, shown: Collection[int]
+    ) -> None:
+        self._shown = shown
         self._connection = connection
         self._keys = keys
         self._stdin: int | None = sys.stdin.fileno() if interactive else None
@@ -74,7 +79,8 @@ class _Pump:
     def _hear(self) -> int | None:
         message = self._connection.receive()
         if message.stream is not None:
-            _write(message.stream, message.data)
+            if message.stream in self._shown:
+                _write(message.stream, message.data)
         elif message.kind == "exited" and not message.body.get("again"):
             return int(message.body["exit_code"])
         return None

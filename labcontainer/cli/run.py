@@ -13,11 +13,17 @@ from labcontainer.cli.completion import images
 from labcontainer.cli.keys import DEFAULT
 from labcontainer.cli.settings import container_options, settings
 
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+_attach = click.option(
+    "-a", "--attach", "attach", multiple=True, help="Stay with this stream alone.",
+    type=click.Choice(["stdin", "stdout", "stderr"], case_sensitive=False),
+)  # fmt: skip
 _cidfile = click.option("--cidfile", type=click.Path(path_type=Path), help="Write the container's id to this file.")
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @container_options
+@_attach
 @_cidfile
 @click.argument("image", shell_complete=images)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -32,6 +38,7 @@ def create(session: Session, /, image: str, command: tuple[str, ...], cidfile: P
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @container_options
+@_attach
 @_cidfile
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its id.")
 @click.option("--detach-keys", default=DEFAULT, show_default=True, help="Keys that leave it running.")
@@ -48,6 +55,7 @@ def run(
     detach: bool,
     detach_keys: str,
     sig_proxy: bool,
+    attach: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Create a container from IMAGE and run COMMAND in it.
@@ -58,13 +66,13 @@ def run(
     from labcontainer.cli.attach import attached, check_terminal, staying
 
     _check_cidfile(cidfile)
-    tty, interactive = given["tty"], given["stdin_open"]
+    streams = _streams(attach, detach=detach, interactive=given["stdin_open"])
+    tty, interactive = given["tty"], given["stdin_open"] and (detach or "stdin" in streams)
     if not detach:
         check_terminal(tty=tty, interactive=interactive)
     chosen = settings(given)
-    container, connection = session.engine().containers.open(
-        image, command or None, stdin_once=interactive and not detach, **chosen
-    )
+    chosen.update(stdin_once=interactive and not detach, attach=streams)
+    container, connection = session.engine().containers.open(image, command or None, **chosen)
     _write_cidfile(cidfile, container.id)
     if detach:
         connection.start()
@@ -72,10 +80,20 @@ def run(
         click.echo(container.id)
         return
     connection.attach()
-    kill = container.kill if sig_proxy else None
+    kill, shown = container.kill if sig_proxy else None, [_NUMBERS[name] for name in streams]
     with staying(container):
-        code = attached(connection, interactive=interactive, tty=tty, kill=kill, start=True, detach_keys=detach_keys)
+        code = attached(connection, interactive=interactive, tty=tty, kill=kill, start=True,
+                        detach_keys=detach_keys, shown=shown)  # fmt: skip
     sys.exit(code)
+
+
+def _streams(given: tuple[str, ...], *, detach: bool, interactive: bool) -> list[str]:
+    """Which of stdin, stdout and stderr the client stays with. Raises: click.UsageError."""
+    if not given:
+        return [] if detach else [*(["stdin"] if interactive else []), "stdout", "stderr"]
+    if detach:
+        raise click.UsageError("--attach and --detach exclude each other")
+    return [name.lower() for name in given]
 
 
 def _check_cidfile(path: Path | None) -> None:

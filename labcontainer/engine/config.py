@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from labcontainer.engine import user
+from labcontainer.engine import filesystems, user
 from labcontainer.engine.options import Options
 from labcontainer.errors import UsageError
 from labcontainer.image.image import Image
@@ -16,8 +16,6 @@ from labcontainer.oci.runtime_spec import (
     Capabilities,
     IdMapping,
     Linux,
-    Mount,
-    Namespace,
     Process,
     Root,
     Spec,
@@ -27,7 +25,6 @@ from labcontainer.runtime import devices
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The oldest version that has all that is used here: a runtime refuses a bundle that is newer than itself.
 _OCI_VERSION = "1.0.2"
-_HARD = ("nosuid", "noexec", "nodev")
 
 # What docker hides, and what it lets be read only (moby: oci/defaults.go).
 _MASKED = (
@@ -40,29 +37,36 @@ _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 _DEVICE_RULES = (DeviceRule(allow=False, access="rwm"), *devices.RULES)
 
 
-def spec(image: Image, options: Options, lowerdirs: Sequence[Path], id: str, *, cgroup_path: str | None) -> Spec:
-    """The configuration of one container.
+def spec(
+    image: Image, options: Options, lowerdirs: Sequence[Path], id: str, *, names: Path, cgroup_path: str | None
+) -> Spec:
+    """The configuration of one container; `names` is the directory that has its /etc/hosts and its kind.
 
     Raises: UsageError where there is no command, or the user is not in the image.
     See: runtime-spec v1.2.0 config.md, image-spec v1.1.0 conversion.md
     """
     rootless = os.geteuid() != 0
+    name = options.names.of(id, host_network=options.sharing.host_network)
+    masks = options.security.masks
     return Spec(
         oci_version=_OCI_VERSION,
-        process=_process(image, options, lowerdirs, id),
+        process=_process(image, options, lowerdirs, name),
         root=Root(path="rootfs", readonly=options.read_only),
-        hostname=options.hostname or id[:12],
-        mounts=_mounts(options),
-        annotations=dict(options.labels),
+        hostname=name if "uts" in options.sharing.own() else None,
+        mounts=filesystems.every(options, names, rootless=rootless),
+        annotations={**options.labels, **options.annotations},
         linux=Linux(
-            namespaces=_namespaces(options, rootless=rootless),
+            namespaces=options.sharing.namespaces(),
             uid_mappings=_mappings("uids") if rootless else (),
             gid_mappings=_mappings("gids") if rootless else (),
             cgroups_path=cgroup_path,
             resources=_resources(options),
             seccomp=_seccomp(options),
-            masked_paths=() if options.privileged else _MASKED,
-            readonly_paths=() if options.privileged else _READONLY,
+            devices=() if rootless else options.devices.nodes(),
+            rootfs_propagation=_propagation(options),
+            sysctl=_sysctls(options),
+            masked_paths=_MASKED if masks else (),
+            readonly_paths=_READONLY if masks else (),
         ),
     )
 
@@ -79,62 +83,33 @@ def arguments(image: Image, options: Options) -> tuple[str, ...]:
     return found
 
 
-def _process(image: Image, options: Options, lowerdirs: Sequence[Path], id: str) -> Process:
+def _process(image: Image, options: Options, lowerdirs: Sequence[Path], hostname: str) -> Process:
     defaults = image.config.config
-    names = tuple(sorted(cap.name for cap in options.capabilities))
-    who = user.resolve(options.user if options.user is not None else defaults.user or "", lowerdirs)
+    names = tuple(sorted(cap.name for cap in options.security.capabilities))
+    who = user.resolve(options.user if options.user is not None else defaults.user or "", lowerdirs, options.group_add)
     # Somebody other than root starts without effective capabilities; what stays bounds set-user-ID programs.
     held = names if who.uid == 0 else ()
     return Process(
         terminal=options.tty,
         user=who,
         args=arguments(image, options),
-        env=_environment(defaults.env, options, id),
+        env=_environment(defaults.env, options, hostname),
         cwd=options.working_dir or defaults.working_dir or "/",
         capabilities=Capabilities(bounding=names, effective=held, permitted=held, inheritable=(), ambient=()),
-        no_new_privileges=options.no_new_privileges or os.geteuid() != 0,
+        rlimits=options.rlimits,
+        no_new_privileges=options.security.no_new_privileges or os.geteuid() != 0,
         oom_score_adj=options.constraints.oom_score_adj,
     )
 
 
-def _environment(defaults: Sequence[str], options: Options, id: str) -> tuple[str, ...]:
-    merged = dict(text.partition("=")[::2] for text in (_PATH, f"HOSTNAME={options.hostname or id[:12]}", "HOME=/root"))
+def _environment(defaults: Sequence[str], options: Options, hostname: str) -> tuple[str, ...]:
+    merged = dict(text.partition("=")[::2] for text in (_PATH, f"HOSTNAME={hostname}", "HOME=/root"))
     if options.tty:
         merged["TERM"] = "xterm"
     for text in (*defaults, *options.environment):
         key, _, value = text.partition("=")
         merged[key] = value
     return tuple(f"{key}={value}" for key, value in merged.items())
-
-
-def _mounts(options: Options) -> tuple[Mount, ...]:
-    writable = "rw" if options.privileged else "ro"
-    fixed = [
-        Mount("/proc", "proc", "proc", _HARD),
-        Mount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
-        Mount("/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")),
-        Mount("/dev/shm", "tmpfs", "shm", (*_HARD, "mode=1777", "size=65536k")),
-        Mount("/dev/mqueue", "mqueue", "mqueue", _HARD),
-    ]
-    if options.network_mode == "none":
-        fixed.append(Mount("/sys", "sysfs", "sysfs", (*_HARD, writable)))
-    else:
-        # sysfs belongs to the network namespace; in the host's it can only be bound, not mounted by a user namespace.
-        fixed.append(Mount("/sys", "bind", "/sys", ("rbind", *_HARD, writable)))
-    bound = [
-        Mount(volume.bind, "bind", volume.source, ("rbind", "rprivate", "ro" if volume.read_only else "rw"))
-        for volume in options.volumes
-    ]
-    return (*fixed, *bound)
-
-
-def _namespaces(options: Options, *, rootless: bool) -> tuple[Namespace, ...]:
-    kinds = ["pid", "mount", "ipc", "uts", "cgroup"]
-    if options.network_mode == "none":
-        kinds.append("network")
-    if rootless:
-        kinds.append("user")
-    return tuple(Namespace(kind) for kind in kinds)
 
 
 def _mappings(kind: str) -> tuple[IdMapping, ...]:
@@ -145,12 +120,26 @@ def _mappings(kind: str) -> tuple[IdMapping, ...]:
 
 def _resources(options: Options) -> Resources:
     every = (DeviceRule(allow=True, access="rwm"),)
-    return options.constraints.resources(every if options.privileged else _DEVICE_RULES)
+    rules = every if options.security.privileged else (*_DEVICE_RULES, *options.devices.allowed())
+    return options.constraints.resources(rules)
 
 
 def _seccomp(options: Options) -> dict[str, object] | None:
     # As docker does it: a policy that somebody has chosen holds for a privileged container, too.
-    if options.seccomp is False or (options.seccomp is True and options.privileged):
+    chosen = options.security
+    if chosen.seccomp is False or (chosen.seccomp is True and chosen.privileged):
         return None
-    policy = seccomp.docker_default() if options.seccomp is True else options.seccomp
-    return seccomp.resolve(policy, capabilities=[capability.name for capability in options.capabilities])
+    policy = seccomp.docker_default() if chosen.seccomp is True else chosen.seccomp
+    return seccomp.resolve(policy, capabilities=[capability.name for capability in chosen.capabilities])
+
+
+def _sysctls(options: Options) -> dict[str, str]:
+    # Runtimes before version 1.1 of the specification know no domainname; all of them know this.
+    domain = options.names.domainname
+    return {**({"kernel.domainname": domain} if domain else {}), **options.sysctls}
+
+
+def _propagation(options: Options) -> str | None:
+    """What other runtimes need to see mounts come and go: their root stays where the host's mounts are heard of."""
+    words = {word.removeprefix("r") for each in options.mounts for word in each.options}
+    return "rshared" if "shared" in words else "rslave" if "slave" in words else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labcontainer.engine import config, limits, names, options, record
+from labcontainer.engine import config, names, options, record, sharing
 from labcontainer.engine.container import Container
 from labcontainer.engine.filters import Given
 from labcontainer.engine.holding import holding
@@ -71,15 +71,18 @@ class Containers:
     def create(self, image: str, command: Command = None, **settings: Any) -> Container:
         """Make a container, all of it on disk; no process is started before `Container.start`.
 
-        Settings, docker-py's: name, environment, working_dir, user, hostname, entrypoint, the limits (mem_limit "64m",
-        nano_cpus, pids_limit …: `limits.Constraints`), network_mode ("none", "host"), read_only, cap_add, cap_drop,
-        privileged, volumes, tty, stdin_open, stdin_once (stdin ends when its client's does), labels, remove,
-        no_new_privileges, seccomp (False: no filter; else a policy in docker's format), init (a PID 1 that waits for
-        orphans),
+        Settings, docker-py's: name, environment, working_dir, user, group_add, entrypoint, labels, annotations,
+        hostname, domainname, extra_hosts, dns, dns_search, dns_opt; the limits (mem_limit "64m", nano_cpus, pids_limit
+        …: `limits.Constraints`), cgroup_parent, ulimits, sysctls, shm_size; volumes, mounts, tmpfs, devices,
+        device_cgroup_rules, read_only; network_mode, pid_mode, ipc_mode, uts_mode, userns_mode, cgroupns
+        (`sharing.Sharing`); privileged, cap_add, cap_drop, security_opt (`security.Security`), and of our own
+        no_new_privileges and seccomp (False: no filter; else a policy in docker's format); tty, stdin_open, stdin_once
+        (stdin ends when its client's does), attach (for the record), init (a PID 1 that waits for orphans), remove,
         restart_policy ({"Name": "on-failure", "MaximumRetryCount": 3}), healthcheck ({"test": […], "interval": ns …}),
-        stop_signal, stop_timeout (seconds), log_config ({"Type": "json-file", "Config": {"max-size": "10m"}}).
+        stop_signal, stop_timeout (seconds), log_config ({"Type": "json-file", "Config": {"max-size": "10m"}}),
+        platform, runtime (only to say that they are what is here).
 
-        Raises: NotFound (image), UsageError, HostError, Conflict (name).
+        Raises: NotFound (image, another container), UsageError, HostError, Conflict (name).
         """
         return self._create(image, command, settings, None)
 
@@ -98,18 +101,18 @@ class Containers:
     def _create(
         self, image: str, command: Command, settings: Mapping[str, Any], held: contextlib.ExitStack | None
     ) -> Container:
-        chosen = parse(command, settings)
+        chosen = options.parse(command, settings, self._resolve)
         found = self._engine.images.get(image)
         container_id = os.urandom(32).hex()
+        directory = self._engine.container_root / container_id
         lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)
         cgroup_name = self._engine.cgroup_name(container_id, chosen)
-        spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
-        directory = self._engine.container_root / container_id
+        spec = self._spec(found, chosen, lowerdirs, directory, cgroup_name)
         request = self._request(directory, lowerdirs, cgroup_name, chosen)
         with self._engine.locked():
             self._engine.snapshots.lowerdirs(found, self._engine.store)  # a prune may just have removed them
             asked = self._record(container_id, image, found, chosen, settings)
-            self._write(directory, spec, request, replace(asked, transient=held is not None))
+            self._write(directory, spec, request, replace(asked, transient=held is not None), chosen)
             if held is not None:
                 held.callback(os.close, holding(directory))
         events.record(self._engine.root, "create", container_id, events.attributes(directory))
@@ -122,13 +125,12 @@ class Containers:
         from labcontainer.kernel.overlay import Overlay
         from labcontainer.runtime import plan
 
-        chosen = parse(command, settings)
+        chosen = options.parse(command, settings, self._resolve)
         found = self._engine.images.get(image)
         lowerdirs = self._engine.snapshots.lowerdirs(found, self._engine.store)
-        container_id = "<id>"
-        cgroup_name = self._engine.cgroup_name(container_id, chosen)
-        spec = config.spec(found, chosen, lowerdirs, container_id, cgroup_path=cgroup_name)
-        directory = self._engine.container_root / container_id
+        directory = self._engine.container_root / "<id>"
+        cgroup_name = self._engine.cgroup_name(directory.name, chosen)
+        spec = self._spec(found, chosen, lowerdirs, directory, cgroup_name)
         overlay = Overlay(lowerdirs, directory / "upper", directory / "work", userxattr=os.geteuid() != 0)
         return explain.lines(spec, plan.root(spec, Bundle(directory).rootfs, overlay), cgroup_name)
 
@@ -185,13 +187,28 @@ class Containers:
             raise Conflict("container", wanted, "exists already; remove it (lab rm), or choose another name")
         return wanted
 
-    def _write(self, directory: Path, spec: Spec, request: Request, asked: Record) -> None:
+    def _spec(
+        self, image: Image, chosen: Options, lowerdirs: Sequence[Path], directory: Path, cgroup_name: str | None
+    ) -> Spec:
+        donors = chosen.sharing.donors()
+        if "ipc" in donors:
+            sharing.check_shareable(self.get(donors["ipc"]).record.settings.get("ipc_mode"))
+        donor = donors.get("network")
+        names = self._engine.container_root / donor if donor else directory
+        return config.spec(image, chosen, lowerdirs, directory.name, names=names, cgroup_path=cgroup_name)
+
+    def _resolve(self, id_or_name: str) -> str:
+        """The id of another container, whose namespaces are to be shared. Raises: NotFound, Conflict."""
+        return self.get(id_or_name).id
+
+    def _write(self, directory: Path, spec: Spec, request: Request, asked: Record, chosen: Options) -> None:
         """Write a new container down, its state last; where that fails (a full disk) nothing is left of it."""
         try:
             directory.mkdir(mode=0o700)
             for name in ("upper", "work", "rootfs"):
                 (directory / name).mkdir(mode=0o755)
             Bundle(directory).write(spec)
+            chosen.names.write(directory, directory.name, host_network=chosen.sharing.host_network)
             record.write_request(directory, request)
             record.write(directory, asked)
             state.save(directory, State(directory.name, Status.CREATED, state.boot_id()))
@@ -213,6 +230,7 @@ class Containers:
             log=chosen.log,
             restart=chosen.restart,
             health=chosen.health,
+            joins=chosen.sharing.donors(),
         )
 
     def _record(
@@ -237,52 +255,3 @@ class Containers:
             return record.read(directory).name
         except LabError:
             return ""
-
-
-def parse(command: Command, settings: Mapping[str, Any]) -> Options:
-    """Check docker-py's keyword arguments and make `Options` of them.
-
-    Raises: UsageError; TypeError for a keyword that is not known.
-    """
-    given = dict(settings)
-    privileged = bool(given.pop("privileged", False))
-    parsed = Options(
-        command=options.words(command),
-        entrypoint=options.words(given.pop("entrypoint", None)),
-        environment=options.environment(given.pop("environment", None)),
-        working_dir=options.working_dir(given.pop("working_dir", None)),
-        user=None if given.get("user") is None else str(given["user"]),
-        hostname=options.hostname(given.pop("hostname", None)),
-        constraints=limits.take(given),
-        network_mode=options.network_mode(given.pop("network_mode", "none")),
-        privileged=privileged,
-        capabilities=options.capabilities(
-            given.pop("cap_add", None) or (), given.pop("cap_drop", None) or (), privileged=privileged
-        ),
-        volumes=options.volumes(given.pop("volumes", None)),
-        name=options.name(given.pop("name", None)),
-        labels=given.pop("labels", None) or {},
-        log=options.log_config(given.pop("log_config", None)),
-        restart=options.restart(given.pop("restart_policy", None)),
-        health=options.health(given.pop("healthcheck", None)),
-        stop_signal=options.stop_signal(given.pop("stop_signal", None)),
-        stop_timeout_s=float(given.pop("stop_timeout", 10)),
-        seccomp=options.policy(given.pop("seccomp", True)),
-        **{flag: bool(given.pop(flag, default)) for flag, default in _FLAGS.items()},
-    )
-    given.pop("user", None)
-    options.check_removal(parsed)
-    if given:
-        raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
-    return parsed
-
-
-_FLAGS = {
-    "read_only": False,
-    "tty": False,
-    "stdin_open": False,
-    "remove": False,
-    "init": False,
-    "stdin_once": False,
-    "no_new_privileges": False,
-}

@@ -143,15 +143,17 @@ class Engine:
 
         Raises: HostError where a limit was asked for and the cgroups are not delegated to this user.
         """
+        name = _below(options.cgroup_parent, container_id)
         if os.geteuid() == 0:
-            return container_id
+            return name
         try:
             cgroup.host().writable_base()
         except HostError:
-            if options.constraints.need_cgroup:
+            # Without a PID namespace of its own nothing but the cgroup knows which processes are the container's.
+            if options.constraints.need_cgroup or options.cgroup_parent or "pid" not in options.sharing.own():
                 raise
             return None
-        return container_id
+        return name
 
     def container_directories(self) -> list[Path]:
         """A directory for each container; one whose name begins with a dot is just being removed."""
@@ -171,6 +173,13 @@ class Engine:
             except OSError as error:
                 mended.append(f"{half_removed}: what is left of a container was not removed: {told(error)}")
         return mended + [line for directory in self.container_directories() for line in self.mend(directory)]
+
+
+def _below(parent: str, container_id: str) -> str:
+    """Docker's ``--cgroup-parent``: a path, or a slice of systemd."""
+    if not parent:
+        return container_id
+    return f"{parent}:labcontainer:{container_id}" if parent.endswith(".slice") else f"{parent}/{container_id}"
 
 
 def from_env() -> Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labcontainer.engine import limits
+from labcontainer.engine import devices, limits, mount_syntax, options, rlimits, upkeep
 from labcontainer.engine.limits import Constraints
 from labcontainer.engine.summary import Summary
 from labcontainer.errors import LabError
@@ -34,31 +34,69 @@ def of(each: Summary, request: Request, spec: Mapping[str, Any]) -> dict[str, An
     """The object for one container; `spec` is its bundle's config.json."""
     settings, linux = each.record.settings, spec.get("linux", {})
     return {
-        "Binds": [_bind(mount) for mount in each.mounts() if mount["Type"] == "bind"] or None,
-        "LogConfig": {"Type": "none" if request.log is None else "json-file", "Config": dict(request.log or {})},
+        "Binds": _binds(settings) or None,
+        "ContainerIDFile": "",
+        "LogConfig": {
+            "Type": upkeep.log_driver(settings.get("log_config")),
+            "Config": upkeep.log_options(settings.get("log_config")),
+        },
         "NetworkMode": each.network,
         "PortBindings": {},
         "RestartPolicy": {"Name": request.restart.policy, "MaximumRetryCount": request.restart.retries},
         "AutoRemove": request.remove,
         "CapAdd": list(settings.get("cap_add") or ()) or None,
         "CapDrop": list(settings.get("cap_drop") or ()) or None,
-        "CgroupnsMode": _namespace(linux, "cgroup"),
-        "IpcMode": _namespace(linux, "ipc"),
-        "PidMode": "",
+        "CgroupnsMode": str(settings.get("cgroupns") or "private"),
+        "GroupAdd": list(settings.get("group_add") or ()) or None,
+        "IpcMode": str(settings.get("ipc_mode") or "private"),
+        "PidMode": str(settings.get("pid_mode") or ""),
         "Privileged": bool(settings.get("privileged")),
         "ReadonlyRootfs": bool(spec.get("root", {}).get("readonly")),
         "SecurityOpt": _security(settings) or None,
-        "UTSMode": "",
-        "UsernsMode": "",
+        "UTSMode": str(settings.get("uts_mode") or ""),
+        "UsernsMode": str(settings.get("userns_mode") or ""),
         "ShmSize": _shm_bytes(spec),
         "Runtime": "labcontainer",
         "Init": request.init,
-        "CgroupParent": "",
-        "Sysctls": dict(linux.get("sysctl", {})),
+        "CgroupParent": str(settings.get("cgroup_parent") or ""),
+        "Ulimits": [rlimits.document(one) for one in spec.get("process", {}).get("rlimits", ())],
+        **_names(settings),
+        **_files(settings),
         **_limits(_constraints(settings)),
         "MaskedPaths": list(linux.get("maskedPaths", ())),
         "ReadonlyPaths": list(linux.get("readonlyPaths", ())),
     }
+
+
+def _names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    hosts = settings.get("extra_hosts") or ()
+    pairs = [f"{name}:{address}" for name, address in hosts.items()] if isinstance(hosts, Mapping) else hosts
+    return {
+        "Dns": list(settings.get("dns") or ()),
+        "DnsOptions": list(settings.get("dns_opt") or ()),
+        "DnsSearch": list(settings.get("dns_search") or ()),
+        "ExtraHosts": [text.replace("=", ":", 1) for text in pairs] or None,
+    }
+
+
+def _files(settings: Mapping[str, Any]) -> dict[str, Any]:
+    given = settings.get("tmpfs") or ()
+    pairs = given.items() if isinstance(given, Mapping) else [text.partition(":")[::2] for text in given]
+    found: dict[str, Any] = {
+        "Devices": [
+            {"PathOnHost": one.source, "PathInContainer": one.destination, "CgroupPermissions": one.access}
+            for one in map(devices.wanted, settings.get("devices") or ())
+        ],
+        "DeviceCgroupRules": list(settings.get("device_cgroup_rules") or ()) or None,
+    }
+    # As in docker, these are there only where somebody has asked for one.
+    optional = {
+        "Tmpfs": dict(pairs),
+        "Sysctls": options.sysctl_pairs(settings.get("sysctls")),
+        "Annotations": options.metadata("annotation", settings.get("annotations")),
+        "Mounts": [mount_syntax.document(one) for one in settings.get("mounts") or ()],
+    }
+    return {**found, **{name: value for name, value in optional.items() if value}}
 
 
 def _limits(chosen: Constraints) -> dict[str, Any]:
@@ -88,16 +126,13 @@ def _constraints(settings: Mapping[str, Any]) -> Constraints:
         return Constraints()  # this machine has less than it had when the container was made
 
 
-def _bind(mount: Mapping[str, Any]) -> str:
-    return f"{mount['Source']}:{mount['Destination']}{'' if mount['RW'] else ':ro'}"
-
-
-def _namespace(linux: Mapping[str, Any], kind: str) -> str:
-    return "private" if any(one.get("type") == kind for one in linux.get("namespaces", ())) else "host"
+def _binds(settings: Mapping[str, Any]) -> list[str]:
+    return [":".join(filter(None, one)) for one in mount_syntax.volumes(settings.get("volumes"))]
 
 
 def _security(settings: Mapping[str, Any]) -> list[str]:
-    found = ["no-new-privileges"] if settings.get("no_new_privileges") else []
+    found = list(settings.get("security_opt") or ())
+    found += ["no-new-privileges"] if settings.get("no_new_privileges") else []
     return found if settings.get("seccomp", True) else [*found, "seccomp=unconfined"]
 
 

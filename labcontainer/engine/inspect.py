@@ -39,6 +39,7 @@ def container(engine: Engine, directory: Path, *, size: bool = False) -> dict[st
         "Args": list(asked.command[1:]),
         "State": _state(each, request),
         "Image": asked.image_id,
+        **_names(each, spec),
         "LogPath": "" if request.log is None else str(directory / log.NAME),
         "Name": f"/{asked.name}",
         "RestartCount": each.state.restarts,
@@ -54,6 +55,13 @@ def container(engine: Engine, directory: Path, *, size: bool = False) -> dict[st
     if size:
         found["SizeRw"], found["SizeRootFs"] = sizes.container_bytes(engine, each)
     return found
+
+
+def _names(each: Summary, spec: Mapping[str, Any]) -> dict[str, str]:
+    """Where the container's /etc/hosts and its kind are; what somebody else has mounted there is not ours."""
+    fields = {"/etc/resolv.conf": "ResolvConfPath", "/etc/hostname": "HostnamePath", "/etc/hosts": "HostsPath"}
+    sources = {mount.get("destination"): str(mount.get("source", "")) for mount in spec.get("mounts", ())}
+    return {field: sources.get(place, "") for place, field in fields.items()}
 
 
 def _spec(directory: Path) -> dict[str, Any]:
@@ -122,11 +130,9 @@ def _config(engine: Engine, each: Summary, request: Request, spec: Mapping[str, 
     cwd = process.get("cwd", "/")
     found: dict[str, Any] = {
         "Hostname": spec.get("hostname", ""),
-        "Domainname": spec.get("domainname", ""),
+        "Domainname": str(settings.get("domainname") or ""),
         "User": str(settings.get("user") or (defaults.user if defaults else "") or ""),
-        "AttachStdin": False,
-        "AttachStdout": False,
-        "AttachStderr": False,
+        **{f"Attach{name.capitalize()}": name in settings.get("attach", ()) for name in ("stdin", "stdout", "stderr")},
         "Tty": bool(process.get("terminal")),
         "OpenStdin": request.interactive,
         "StdinOnce": request.stdin_once,

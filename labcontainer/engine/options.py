@@ -1,37 +1,33 @@
-"""What ``run`` and ``create`` take, checked: docker-py's names, units in the comments beside them."""
+"""What ``run`` and ``create`` take, checked: docker-py's keywords as one `Options`.
+
+A subject that has more to it has a file of its own: `limits`, `rlimits`, `devices`, `mounts`, `hosts`, `sharing`,
+`security`, `upkeep`.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from labcontainer.engine import signals
+from labcontainer.engine import devices, hosts, limits, mounts, rlimits, security, sharing, upkeep
+from labcontainer.engine.devices import Devices
+from labcontainer.engine.hosts import Names
 from labcontainer.engine.limits import Constraints
-from labcontainer.errors import UsageError
-from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability, read
-from labcontainer.runtime.log import Rotation
+from labcontainer.engine.security import Security
+from labcontainer.engine.sharing import Sharing
+from labcontainer.errors import SpecError, UsageError
+from labcontainer.oci.runtime_spec import Mount, Rlimit
+from labcontainer.runtime import sysctls
 from labcontainer.runtime.request import Health, Restart
 
 Command = str | Sequence[str] | None
+SHM_BYTES = 64 << 20
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_POLICIES = ("no", "on-failure", "always", "unless-stopped")
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """One bind mount: a host path, where it appears inside, and ``rw`` or ``ro``."""
-
-    source: str
-    bind: str
-    mode: str = "rw"
-
-    @property
-    def read_only(self) -> bool:
-        """Whether the container may only read it."""
-        return "ro" in self.mode.split(",")
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +39,150 @@ class Options:
     environment: tuple[str, ...] = ()
     working_dir: str | None = None
     user: str | None = None
-    hostname: str | None = None
+    group_add: tuple[str, ...] = ()
+    names: Names = Names()
     constraints: Constraints = Constraints()
-    network_mode: Literal["none", "host"] = "none"
+    cgroup_parent: str = ""
+    sharing: Sharing = Sharing()
+    security: Security = Security()
+    rlimits: tuple[Rlimit, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    devices: Devices = Devices()
+    shm_bytes: int = SHM_BYTES
     read_only: bool = False
-    privileged: bool = False
-    capabilities: frozenset[Capability] = DOCKER_DEFAULT
-    no_new_privileges: bool = False
-    seccomp: bool | Mapping[str, Any] = True  # False: no filter; else docker's policy, or this one
-    volumes: tuple[Volume, ...] = ()
     tty: bool = False
     stdin_open: bool = False
     stdin_once: bool = False
     remove: bool = False
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     init: bool = False
+    attach: tuple[str, ...] = ()
     log: Mapping[str, str] | None = field(default_factory=dict)
     restart: Restart = Restart()
     health: Health | None = None
     stop_signal: str | None = None
     stop_timeout_s: float = 10
+
+
+def parse(command: Command, settings: Mapping[str, Any], resolve: Callable[[str], str] = str) -> Options:
+    """Check docker-py's keyword arguments; `resolve` gives the id of another container that is named.
+
+    Raises: UsageError; NotFound (that container); TypeError for a keyword that is not known.
+    """
+    given = dict(settings)
+    own = sharing.take(given, resolve)
+    _refuse_elsewhere(given)
+    parsed = Options(
+        command=words(command),
+        entrypoint=words(given.pop("entrypoint", None)),
+        environment=environment(given.pop("environment", None)),
+        working_dir=working_dir(given.pop("working_dir", None)),
+        user=user(given.pop("user", None)),
+        group_add=tuple(str(group) for group in given.pop("group_add", None) or ()),
+        names=hosts.take(given),
+        constraints=limits.take(given),
+        cgroup_parent=given.pop("cgroup_parent", None) or "",
+        sharing=own,
+        security=security.take(given),
+        rlimits=rlimits.ulimits(given.pop("ulimits", None)),
+        sysctls=sysctl(given.pop("sysctls", None), own),
+        mounts=mounts.take(given),
+        devices=devices.devices(given.pop("devices", None), given.pop("device_cgroup_rules", None)),
+        shm_bytes=shm_bytes(given.pop("shm_size", None)),
+        name=name(given.pop("name", None)),
+        labels=metadata("label", given.pop("labels", None)),
+        annotations=metadata("annotation", given.pop("annotations", None)),
+        attach=attach(given.pop("attach", None)),
+        log=upkeep.log_config(given.pop("log_config", None)),
+        restart=upkeep.restart(given.pop("restart_policy", None)),
+        health=upkeep.health(given.pop("healthcheck", None)),
+        stop_signal=upkeep.stop_signal(given.pop("stop_signal", None)),
+        stop_timeout_s=stop_timeout_s(given.pop("stop_timeout", None)),
+        **{flag: bool(given.pop(flag, False)) for flag in _FLAGS},
+    )
+    _check_together(parsed)
+    if given:
+        raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
+    return parsed
+
+
+_FLAGS = ("read_only", "tty", "stdin_open", "stdin_once", "remove", "init")
+
+
+def _check_together(parsed: Options) -> None:
+    upkeep.check_removal(parsed.restart, remove=parsed.remove)
+    own, names = parsed.sharing, parsed.names
+    if own.uts_mode == "host" and (names.hostname or names.domainname):
+        raise UsageError("uts", "host", "a container with the host's names can have no other: leave --hostname out")
+    if own.network_mode.startswith("container:") and names != Names():
+        raise UsageError("network", own.network_mode, "host name, hosts and name servers are the other container's")
+
+
+def _refuse_elsewhere(given: dict[str, Any]) -> None:
+    runtime = given.pop("runtime", None)
+    if runtime not in (None, "labcontainer"):
+        reason = "this engine is its own runtime; run the container's bundle with another: runc run -b DIRECTORY NAME"
+        raise UsageError("runtime", runtime, reason)
+    wanted = given.pop("platform", None)
+    here = f"linux/{_MACHINES.get(platform.machine(), platform.machine())}"
+    if wanted is not None and wanted not in (here, "linux") and not str(wanted).startswith(f"{here}/"):
+        raise UsageError("platform", wanted, f"this machine is {here}, and nothing emulates another")
+
+
+def sysctl_pairs(given: Mapping[str, Any] | Sequence[str] | None) -> dict[str, str]:
+    """docker-py's ``{"net.core.somaxconn": 1024}``, or ``NAME=VALUE`` texts, as they were given."""
+    pairs = given.items() if isinstance(given, Mapping) else [text.partition("=")[::2] for text in given or ()]
+    return {str(key): str(value) for key, value in pairs}
+
+
+def sysctl(given: Mapping[str, Any] | Sequence[str] | None, own: Sharing) -> dict[str, str]:
+    """Settings that a container with these namespaces of its own may change. Raises: UsageError."""
+    found = {}
+    for key, value in sysctl_pairs(given).items():
+        if not key or value == "":
+            raise UsageError("sysctl", key, "write NAME=VALUE, as in net.core.somaxconn=1024")
+        try:
+            sysctls.path(key)
+        except SpecError as error:
+            raise UsageError("sysctl", key, str(error)) from None
+        reason = sysctls.refusal(key, own.own())
+        if reason:
+            raise UsageError("sysctl", key, reason)
+        found[sysctls.name(key)] = value
+    return found
+
+
+def shm_bytes(given: int | str | None) -> int:
+    """The size of /dev/shm; 0 is docker's default. Raises: UsageError."""
+    return (limits.size_bytes("shm-size", given) if given is not None else 0) or SHM_BYTES
+
+
+def stop_timeout_s(given: float | None) -> float:
+    """Seconds between the stop signal and SIGKILL; -1 is no end to the patience. Raises: UsageError."""
+    seconds = 10.0 if given is None else float(given)
+    if seconds < 0 and seconds != -1:
+        raise UsageError("stop-timeout", given, "give seconds from 0 on, or -1 to wait without end")
+    return seconds
+
+
+def attach(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The streams that its first client stays with, for the record. Raises: UsageError."""
+    for text in given or ():
+        if text not in ("stdin", "stdout", "stderr"):
+            raise UsageError("attach", text, "choose stdin, stdout or stderr")
+    return tuple(given or ())
+
+
+def metadata(flag: str, given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:
+    """docker-py's mapping or list of labels, or of annotations. Raises: UsageError."""
+    pairs = given.items() if isinstance(given, Mapping) else [(*text.partition("=")[::2],) for text in given or ()]
+    found = {str(key): str(value) for key, value in pairs}
+    if "" in found:
+        raise UsageError(flag, f"={found['']}", "it needs a name: NAME=VALUE")
+    return found
 
 
 def words(command: Command) -> tuple[str, ...] | None:
@@ -92,26 +211,9 @@ def environment(given: Mapping[str, str | None] | Sequence[str] | None) -> tuple
     return tuple(found)
 
 
-def capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> frozenset[Capability]:
-    """Docker's default set (all when privileged), less `drop`, plus `add`; ``ALL`` means every one."""
-    # Root may itself lack some (it does in many containers); a user namespace of one's own begins with all of them.
-    every = read().permitted if os.geteuid() == 0 else frozenset(Capability)
-    chosen = every if privileged else DOCKER_DEFAULT
-    added = every if _every(add) else _named(add)
-    return (chosen - _named(drop)) | added
-
-
-def volumes(given: Mapping[str, Mapping[str, str]] | Sequence[str] | None) -> tuple[Volume, ...]:
-    """docker-py's mapping, or docker's ``/host:/inside[:ro]`` texts. Raises: UsageError."""
-    if given is None:
-        return ()
-    if isinstance(given, Mapping):
-        chosen = [Volume(source, how["bind"], how.get("mode", "rw")) for source, how in given.items()]
-    else:
-        chosen = [_volume(text) for text in given]
-    for volume in chosen:
-        _check_volume(volume)
-    return tuple(chosen)
+def user(given: str | int | None) -> str | None:
+    """docker-py's ``"name:group"``, or a number."""
+    return None if given is None else str(given)
 
 
 def working_dir(given: str | None) -> str | None:
@@ -121,133 +223,11 @@ def working_dir(given: str | None) -> str | None:
     return given
 
 
-def policy(given: bool | Mapping[str, Any] | None) -> bool | Mapping[str, Any]:
-    """A seccomp policy in docker's format or a bundle's; True is docker's own, False none. Raises: UsageError."""
-    if given is None or isinstance(given, bool):
-        return given is not False
-    if not isinstance(given, Mapping):
-        raise UsageError("seccomp", given, "give False, or a policy: the JSON object of a profile")
-    return given
-
-
 def name(given: str | None) -> str | None:
     """A container's name. Raises: UsageError."""
     if given is not None and not _NAME.fullmatch(given):
         raise UsageError("name", given, "use two or more of letters, digits, _ . -, and begin with a letter or digit")
     return given
-
-
-def hostname(given: str | None) -> str | None:
-    """A host name. Raises: UsageError (the Linux kernel takes 64 bytes)."""
-    if given is not None and (not given or len(given.encode()) > 64 or "\0" in given):
-        raise UsageError("hostname", given, "it must have 1 to 64 bytes")
-    return given
-
-
-def network_mode(given: str) -> Literal["none", "host"]:
-    """``none`` or ``host``. Raises: UsageError."""
-    if given == "none":
-        return "none"
-    if given == "host":
-        return "host"
-    raise UsageError("network", given, "choose none (a network namespace with a loopback) or host")
-
-
-def restart(given: Mapping[str, Any] | None) -> Restart:
-    """docker-py's ``{"Name": "on-failure", "MaximumRetryCount": 3}``. Raises: UsageError."""
-    if given is None:
-        return Restart()
-    policy, retries = str(given.get("Name") or "no"), int(given.get("MaximumRetryCount") or 0)
-    if policy not in _POLICIES:
-        raise UsageError("restart policy", policy, f"choose from {', '.join(_POLICIES)}")
-    if retries < 0 or (retries and policy != "on-failure"):
-        raise UsageError(
-            "restart policy", f"{policy}:{retries}", "only on-failure takes a number of retries, from 0 on"
-        )
-    return Restart(policy, retries)
-
-
-def check_removal(options: Options) -> None:
-    """A container that is removed when it ends cannot also be started again. Raises: UsageError."""
-    if options.remove and options.restart.policy != "no":
-        raise UsageError("restart policy", options.restart.policy, "a container with --rm is gone when it has ended")
-
-
-def health(given: Mapping[str, Any] | None) -> Health | None:
-    """docker-py's health check: ``{"test": ["CMD-SHELL", "…"], "interval": ns, "timeout": ns, "retries": n,
-    "start_period": ns}``. Raises: UsageError."""
-    if given is None:
-        return None
-    test = given.get("test") or []
-    kind, *rest = ["CMD-SHELL", test] if isinstance(test, str) else test or ["NONE"]
-    if kind == "NONE":
-        return None
-    if kind not in ("CMD", "CMD-SHELL") or not rest:
-        raise UsageError("health check", test, 'write ["CMD", program, argument…] or ["CMD-SHELL", "a shell command"]')
-    command = ("/bin/sh", "-c", *rest) if kind == "CMD-SHELL" else tuple(str(word) for word in rest)
-    chosen = Health(command, retries=int(given.get("retries", 3)))
-    seconds = {name: given[name] / 10**9 for name in ("interval", "timeout", "start_period", "start_interval")
-               if given.get(name)}  # fmt: skip
-    if chosen.retries < 1 or any(value < 0.001 for value in seconds.values()):
-        raise UsageError("health check", given, "retries count from 1, and no time is below a millisecond")
-    return replace(chosen, **{f"{name}_s": value for name, value in seconds.items()})
-
-
-def stop_signal(given: str | int | None) -> str | None:
-    """The signal that asks a container to end. Raises: UsageError."""
-    if given is None:
-        return None
-    signals.number(given)
-    return str(given)
-
-
-def log_config(given: Mapping[str, Any] | None) -> Mapping[str, str] | None:
-    """docker-py's ``{"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}`` as the log's options; None
-    for the driver ``none``. Raises: UsageError."""
-    chosen = {name.lower(): value for name, value in (given or {}).items()}
-    driver = chosen.get("type") or "json-file"
-    config = {name: str(value) for name, value in (chosen.get("config") or {}).items()}
-    if driver == "none":
-        return None
-    if driver != "json-file":
-        raise UsageError("log driver", driver, "choose json-file or none")
-    Rotation.of(config)
-    return config
-
-
-def _check_volume(volume: Volume) -> None:
-    text = f"{volume.source}:{volume.bind}"
-    if not volume.source.startswith("/") or not volume.bind.startswith("/") or volume.bind == "/":
-        raise UsageError("volume", text, "both paths must be absolute, and the second cannot be /")
-    if not os.path.exists(volume.source):
-        raise UsageError("volume", text, f"{volume.source} does not exist on this machine")
-    if set(volume.mode.split(",")) - {"rw", "ro", "z", "Z"}:
-        raise UsageError("volume", volume.mode, "the mode is ro or rw")
-
-
-def _volume(text: str) -> Volume:
-    parts = text.split(":")
-    if len(parts) not in (2, 3):
-        raise UsageError("volume", text, "write /on/the/host:/inside or /on/the/host:/inside:ro")
-    source = os.path.abspath(os.path.expanduser(parts[0])) if parts[0].startswith((".", "~")) else parts[0]
-    return Volume(source, *parts[1:])
-
-
-def _every(names: Sequence[str]) -> bool:
-    return any(name.upper() == "ALL" for name in names)
-
-
-def _named(names: Sequence[str]) -> frozenset[Capability]:
-    found: set[Capability] = set()
-    for given in names:
-        text = given.upper().removeprefix("CAP_")
-        if text == "ALL":
-            return frozenset(Capability)
-        try:
-            found.add(Capability[f"CAP_{text}"])
-        except KeyError:
-            raise UsageError("capability", given, "there is none of that name; see man 7 capabilities") from None
-    return frozenset(found)
 
 
 def _pair(text: str) -> tuple[str, str | None]:

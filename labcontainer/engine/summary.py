@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labcontainer.engine import record
-from labcontainer.engine.options import Options
+from labcontainer.engine import mount_syntax, record
 from labcontainer.engine.record import Record
 from labcontainer.runtime import state
 from labcontainer.runtime.life import Status
 from labcontainer.runtime.state import State
 
-_DEFAULTS = Options()
 _WORDS = {Status.CREATING: "created", Status.STOPPED: "exited"}
 
 
@@ -39,11 +38,16 @@ class Summary:
     @property
     def network(self) -> str:
         """The network that it is in."""
-        return str(self.record.settings.get("network_mode") or _DEFAULTS.network_mode)
+        return str(self.record.settings.get("network_mode") or "none")
 
     def mounts(self) -> list[dict[str, Any]]:
-        """What is bound into it, under docker's field names (``Mounts`` of inspect)."""
-        return mounts(self.directory)
+        """What ``-v`` and ``--mount`` have mounted, under docker's field names (``Mounts`` of inspect)."""
+        try:
+            spec = json.loads((self.directory / "config.json").read_text())
+        except (OSError, ValueError):
+            return []
+        modes = mount_syntax.modes(self.record.settings)
+        return [_mounted(each, modes) for each in spec.get("mounts", ()) if each["destination"] in modes]
 
 
 def of(directory: Path) -> Summary:
@@ -51,27 +55,14 @@ def of(directory: Path) -> Summary:
     return Summary(directory, record.read(directory), state.observe(directory))
 
 
-def mounts(directory: Path) -> list[dict[str, Any]]:
-    """What is bound into the container of `directory`, under docker's field names."""
-    try:
-        spec = json.loads((directory / "config.json").read_text())
-    except (OSError, ValueError):
-        return []
-    found = []
-    for each in spec.get("mounts", ()):
-        source, options = each.get("source", ""), each.get("options", ())
-        # /sys and the files that the engine itself makes for a container are nobody's wish.
-        if each.get("type") != "bind" or each["destination"] == "/sys" or Path(source).is_relative_to(directory):
-            continue
-        propagation = next((one for one in options if one.endswith(("private", "shared", "slave"))), "rprivate")
-        found.append(
-            {
-                "Type": "bind",
-                "Source": source,
-                "Destination": each["destination"],
-                "Mode": "ro" if "ro" in options else "",
-                "RW": "ro" not in options,
-                "Propagation": propagation,
-            }
-        )
-    return found
+def _mounted(each: dict[str, Any], modes: Mapping[str, str]) -> dict[str, Any]:
+    bind, options, place = each.get("type") == "bind", each.get("options", ()), each["destination"]
+    propagation = next((one for one in options if one.endswith(("private", "shared", "slave"))), "rprivate")
+    return {
+        "Type": "bind" if bind else "tmpfs",
+        "Source": each.get("source", "") if bind else "",
+        "Destination": place,
+        "Mode": modes[place],
+        "RW": "ro" not in options,
+        "Propagation": propagation if bind else "",
+    }

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcontainer.engine import limits, options, record
+from labcontainer.engine import limits, record, upkeep
 from labcontainer.engine.limits import Constraints
 from labcontainer.engine.options import Options
 from labcontainer.errors import HostError, LabError, UsageError
@@ -36,12 +36,12 @@ def update(engine: Engine, directory: Path, settings: Mapping[str, Any]) -> None
         told = {**asked.settings, **_joined(asked.settings, change)}
         if policy is not None:
             told["restart_policy"] = policy
-            options.check_removal(Options(remove=asked.remove, restart=options.restart(policy)))
+            upkeep.check_removal(upkeep.restart(policy), remove=asked.remove)
         constraints = limits.parse({name: told[name] for name in limits.NAMES if name in told} | _unknown(change))
         if change:
             _limit(engine, directory, constraints)
         if policy is not None:
-            _set_policy(directory, options.restart(policy))
+            _set_policy(directory, upkeep.restart(policy))
         record.write(directory, replace(asked, settings=told))
 
 
@@ -59,7 +59,7 @@ def _unknown(change: Mapping[str, Any]) -> dict[str, Any]:
 def _limit(engine: Engine, directory: Path, constraints: Constraints) -> None:
     request, now = record.read_request(directory), state.observe(directory)
     lives = now.init is not None and now.init.alive()
-    name = engine.cgroup_name(directory.name, Options(constraints=constraints))
+    name = request.cgroup or engine.cgroup_name(directory.name, Options(constraints=constraints))
     if lives and now.cgroup is None and constraints.need_cgroup:
         raise HostError("limits for this container now", "stop it and start it again", "it runs without a cgroup")
     bundle = Bundle(directory)

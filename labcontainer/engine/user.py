@@ -17,8 +17,9 @@ from labcontainer.oci.runtime_spec import User
 _LARGEST_BYTES = 1 << 20
 
 
-def resolve(text: str, lowerdirs: Sequence[Path]) -> User:
-    """``""``, ``name``, ``uid``, ``name:group`` or ``uid:gid`` as numbers, with the user's supplementary groups.
+def resolve(text: str, lowerdirs: Sequence[Path], more_groups: Sequence[str] = ()) -> User:
+    """``""``, ``name``, ``uid``, ``name:group`` or ``uid:gid`` as numbers, with the user's supplementary groups
+    and `more_groups`.
 
     Raises: UsageError where the image knows no such name.
     See: image-spec v1.1.0 config.md#properties (User)
@@ -33,17 +34,18 @@ def resolve(text: str, lowerdirs: Sequence[Path]) -> User:
         uid, gid, login = int(name or 0), 0, ""
     else:
         raise UsageError("user", text, f"the image's /etc/passwd has no user {name!r}")
-    more = tuple(int(row[2]) for row in groups if len(row) > 3 and login and login in row[3].split(","))
-    return User(uid=uid, gid=_gid(group, groups, text) if group else gid, additional_gids=more)
+    more = [int(row[2]) for row in groups if len(row) > 3 and login and login in row[3].split(",")]
+    more += [_gid(name, groups, name, "group-add") for name in more_groups]
+    return User(uid=uid, gid=_gid(group, groups, text) if group else gid, additional_gids=tuple(dict.fromkeys(more)))
 
 
-def _gid(group: str, groups: list[list[str]], text: str) -> int:
+def _gid(group: str, groups: list[list[str]], text: str, flag: str = "user") -> int:
     row = next((row for row in groups if len(row) > 2 and group in (row[0], row[2])), None)
     if row is not None:
         return int(row[2])
     if group.isdigit():
         return int(group)
-    raise UsageError("user", text, f"the image's /etc/group has no group {group!r}")
+    raise UsageError(flag, text, f"the image's /etc/group has no group {group!r}")
 
 
 def _lines(path: str, lowerdirs: Sequence[Path]) -> list[str]:

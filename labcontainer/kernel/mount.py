@@ -45,6 +45,7 @@ class MountFlag(enum.IntFlag):
     MS_SLAVE = 1 << 19
     MS_SHARED = 1 << 20
     MS_RELATIME = 1 << 21
+    MS_I_VERSION = 1 << 23
     MS_STRICTATIME = 1 << 24
     MS_LAZYTIME = 1 << 25
 

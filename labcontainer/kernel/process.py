@@ -7,6 +7,7 @@ other. Everything that outlives a function here is held by pidfd, or by pid and 
 from __future__ import annotations
 
 import enum
+import errno
 import fcntl
 import os
 import resource
@@ -276,7 +277,23 @@ def setrlimit(limit: ResourceLimit, soft: int, hard: int) -> None:
     Needs: CAP_SYS_RESOURCE to raise a hard limit. Raises: KernelError (EPERM, EINVAL). See: man 2 setrlimit
     """
     rlim = Fields(rlim_cur=soft, rlim_max=hard)
-    observe("setrlimit", lambda limit, _: resource.setrlimit(limit, (soft, hard)), resource=limit, rlim=rlim)
+
+    def set(limit: ResourceLimit, _: Fields) -> None:
+        try:
+            resource.setrlimit(limit, (soft, hard))
+        except ValueError as error:  # what Python makes of these two errnos
+            number = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
+            raise OSError(number, os.strerror(number)) from None
+
+    observe("setrlimit", set, resource=limit, rlim=rlim)
+
+
+def getrlimit(limit: ResourceLimit) -> tuple[int, int]:
+    """What this process may use: the soft and the hard limit.
+
+    See: man 2 getrlimit
+    """
+    return resource.getrlimit(limit)
 
 
 def umask(mask: int) -> int:

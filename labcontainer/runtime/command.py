@@ -18,13 +18,13 @@ import stat
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-from labcontainer.errors import InitError, KernelError, told
+from labcontainer.errors import HostError, InitError, KernelError, told
 from labcontainer.kernel import capabilities, file, keyring, process, pty
 from labcontainer.kernel.capabilities import Capability
 from labcontainer.kernel.mount import At
 from labcontainer.kernel.openat2 import Resolve, openat2
 from labcontainer.kernel.process import CloseRange, Dumpable, Infinity, Prctl, ResourceLimit
-from labcontainer.oci.runtime_spec import Process
+from labcontainer.oci.runtime_spec import Process, Rlimit
 from labcontainer.runtime import channel
 from labcontainer.runtime.filters import Filter
 
@@ -83,12 +83,27 @@ def limit(config: Process, *, preserve_fds: int = 0) -> None:
     Raises: InitError, KernelError.
     """
     for wanted in config.rlimits:
-        if wanted.type not in ResourceLimit.__members__:
-            raise InitError("limits", f"unknown resource limit {wanted.type}")
-        process.setrlimit(ResourceLimit[wanted.type], _rlim(wanted.soft), _rlim(wanted.hard))
+        _limit(wanted)
     process.umask(config.user.umask if config.user.umask is not None else 0o022)
     # Marked, not closed: the channel must live until execve tells the keeper of success.
     process.close_range(3 + preserve_fds, flags=CloseRange.CLOSE_RANGE_CLOEXEC)
+
+
+def _limit(wanted: Rlimit) -> None:
+    if wanted.type not in ResourceLimit.__members__:
+        raise InitError("limits", f"unknown resource limit {wanted.type}")
+    resource = ResourceLimit[wanted.type]
+    try:
+        process.setrlimit(resource, _rlim(wanted.soft), _rlim(wanted.hard))
+    except KernelError as error:
+        if error.errno != errno.EPERM:
+            raise
+        _, most = process.getrlimit(resource)
+        name = wanted.type.removeprefix("RLIMIT_").lower()
+        raise HostError(
+            f"the hard limit {name}={wanted.hard}", f"choose {most} or less",
+            f"only a process with CAP_SYS_RESOURCE can raise it above the {most} that it has",
+        ) from None  # fmt: skip
 
 
 def _rlim(value: int) -> int:

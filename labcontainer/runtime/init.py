@@ -29,7 +29,7 @@ from labcontainer.kernel import namespaces, process, procfs, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Process, Spec
-from labcontainer.runtime import channel, command, hooks, reaper
+from labcontainer.runtime import channel, command, hooks, reaper, sysctls
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.inside import load_nothing_more
 from labcontainer.runtime.steps import EnterRoot, Held, Step
@@ -180,4 +180,4 @@ def _names(spec: Spec) -> None:
     if spec.domainname:
         namespaces.setdomainname(spec.domainname)
     for name, value in (spec.linux.sysctl if spec.linux else {}).items():
-        procfs.write("sys/" + name.replace(".", "/"), value)
+        procfs.write(sysctls.path(name), value)

@@ -13,7 +13,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from labcontainer.kernel.proc import IdRange
 from labcontainer.kernel.process import Child
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, devices, hooks, init, plan, resources, score
+from labcontainer.runtime import channel, devices, hooks, init, plan, resources, score, sysctls
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.init import Job, Joins
@@ -135,8 +135,8 @@ def launch(order: Order, made: Launched) -> None:
     job = _job(order, made.cgroup, kinds)
     capabilities.last()  # read now and kept: the container's /proc is not to tell which capabilities there are
     made.channel, theirs = channel.pair()
-    _join_for_children(job.joined)
-    with score.lent(spec.process.oom_score_adj):
+    sysctls.refuse(spec)
+    with _joined_for_children(job.joined), score.lent(spec.process.oom_score_adj):
         with trace.step("clone", "one call makes the child and its new namespaces"):
             made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
         if made.child is None:
@@ -176,11 +176,23 @@ def _maps(spec: Spec) -> userns.IdMaps:
     return userns.IdMaps(uids, gids)
 
 
-def _join_for_children(joined: Joins) -> None:
-    """Children are born in a PID namespace that their parent has joined; what has an owner needs the owner first."""
+@contextlib.contextmanager
+def _joined_for_children(joined: Joins) -> Iterator[None]:
+    """Children are born in a PID namespace that their parent has joined; what has an owner needs the owner first.
+
+    Afterwards our children are again born where we are, for a monitor has more of them. Who has joined a user namespace
+    may not go back; that is an OCI runtime, which has no other child.
+    """
     for flag in (CloneFlag.CLONE_NEWUSER, CloneFlag.CLONE_NEWPID, CloneFlag.CLONE_NEWTIME):
         if flag in joined:
             namespaces.setns(joined[flag], flag)
+    yield
+    if CloneFlag.CLONE_NEWPID in joined and CloneFlag.CLONE_NEWUSER not in joined:
+        fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        namespaces.setns(fd, CloneFlag.CLONE_NEWPID)
+        os.close(fd)
+    for fd in joined.values():
+        os.close(fd)
 
 
 def _joins(spec: Spec) -> Joins:

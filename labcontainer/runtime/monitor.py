@@ -23,9 +23,8 @@ from pathlib import Path
 from labcontainer.errors import InitError, LabError, told
 from labcontainer.kernel import cgroup, process, trace
 from labcontainer.kernel.process import Child
-from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, command, events, launch, log, restart, state, streams
+from labcontainer.runtime import channel, command, events, launch, log, restart, shared, state, streams
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.claim import claim
 from labcontainer.runtime.clock import Clock
@@ -108,7 +107,7 @@ class Monitor:
         if self.root_lock < 0:
             self.root_lock = hold_root(self.directory)
         self._save(replace(self.state, status=Status.CREATING, init=None, exit_code=None, error="", oom_killed=False))
-        spec = Bundle(self.directory).read()
+        spec = shared.look_up(self.directory, self.request.joins)
         with_terminal = spec.process is not None and spec.process.terminal
         found, stdio = None, None
         if not with_terminal:

@@ -12,19 +12,20 @@ leads to the host's (CVE-2021-30465).
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from labcontainer.errors import SpecError
-from labcontainer.kernel.mount import MountAttr, MountFlag
+from labcontainer.kernel.mount import MountFlag
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.runtime_spec import Device, Mount, Spec
-from labcontainer.runtime import steps
+from labcontainer.runtime import mount_options, steps
 from labcontainer.runtime.steps import Step
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_ELSEWHERE = re.compile(r"/proc/(\d+)/root(/.*)")  # a place in another container
 _BEFORE_OLD_ROOT_GOES = (("proc", "/proc"), ("sysfs", "/sys"))
 _LINKS = {
     "/dev/fd": "/proc/self/fd",
@@ -34,33 +35,6 @@ _LINKS = {
     "/dev/ptmx": "pts/ptmx",
 }
 
-# Mount options of the specification, each with the flag that it sets or clears.
-# See: runtime-spec v1.2.0 config.md#linux-mount-options
-_SET = {
-    "ro": MountFlag.MS_RDONLY, "nosuid": MountFlag.MS_NOSUID, "nodev": MountFlag.MS_NODEV,
-    "noexec": MountFlag.MS_NOEXEC, "sync": MountFlag.MS_SYNCHRONOUS, "dirsync": MountFlag.MS_DIRSYNC,
-    "noatime": MountFlag.MS_NOATIME, "nodiratime": MountFlag.MS_NODIRATIME, "relatime": MountFlag.MS_RELATIME,
-    "strictatime": MountFlag.MS_STRICTATIME, "bind": MountFlag.MS_BIND, "remount": MountFlag.MS_REMOUNT,
-    "rbind": MountFlag.MS_BIND | MountFlag.MS_REC, "nosymfollow": MountFlag.MS_NOSYMFOLLOW,
-}  # fmt: skip
-_CLEAR = {
-    "rw": MountFlag.MS_RDONLY, "suid": MountFlag.MS_NOSUID, "dev": MountFlag.MS_NODEV, "exec": MountFlag.MS_NOEXEC,
-    "async": MountFlag.MS_SYNCHRONOUS, "atime": MountFlag.MS_NOATIME, "diratime": MountFlag.MS_NODIRATIME,
-    "norelatime": MountFlag.MS_RELATIME, "nostrictatime": MountFlag.MS_STRICTATIME, "defaults": MountFlag(0),
-    "symfollow": MountFlag.MS_NOSYMFOLLOW,
-}  # fmt: skip
-_PROPAGATION = {
-    "private": MountFlag.MS_PRIVATE, "slave": MountFlag.MS_SLAVE, "shared": MountFlag.MS_SHARED,
-    "unbindable": MountFlag.MS_UNBINDABLE,
-}  # fmt: skip
-_ATTRIBUTES = {
-    MountFlag.MS_RDONLY: MountAttr.MOUNT_ATTR_RDONLY,
-    MountFlag.MS_NOSUID: MountAttr.MOUNT_ATTR_NOSUID,
-    MountFlag.MS_NODEV: MountAttr.MOUNT_ATTR_NODEV,
-    MountFlag.MS_NOEXEC: MountAttr.MOUNT_ATTR_NOEXEC,
-    MountFlag.MS_NOATIME: MountAttr.MOUNT_ATTR_NOATIME,
-    MountFlag.MS_NOSYMFOLLOW: MountAttr.MOUNT_ATTR_NOSYMFOLLOW,
-}
 _WHY = {
     "proc": "ps and top read /proc: it must show the processes of this PID namespace and no others",
     "sysfs": "programs read /sys: it must show the interfaces of this network namespace",
@@ -70,24 +44,6 @@ _WHY = {
     "cgroup2": "a program may read its own limits here; the cgroup namespace makes its own cgroup the root",
     "cgroup": "a program may read its own limits here; the cgroup namespace makes its own cgroup the root",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """A mount's options, sorted out: flags, propagation, and what is handed to the file system."""
-
-    flags: MountFlag
-    propagation: MountFlag
-    data: str
-
-    @property
-    def attributes(self) -> MountAttr:
-        """Those flags that a bind mount can have of its own."""
-        found = MountAttr(0)
-        for flag, attribute in _ATTRIBUTES.items():
-            if flag & self.flags:
-                found |= attribute
-        return found
 
 
 def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequence[Path] = ()) -> tuple[Step, ...]:
@@ -100,18 +56,20 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     new_net = kinds.get("network", "host") in (None, "")
     rootless = kinds.get("user", "host") in (None, "")
     binds = [mount for mount in spec.mounts if is_bind(mount)]
-    planned: list[Step] = [
+    # Before we are cut off from the host: of these the host is to hear, and a copy made later would be no peer.
+    planned: list[Step] = [_pick_up(mount) for mount in binds if mount_options.sort(mount.options).shared]
+    planned += [
         steps.SetPropagation(MountFlag.MS_SLAVE | MountFlag.MS_REC),
         steps.MountRoot(snapshot, rootfs) if snapshot else steps.BindRoot(rootfs),
     ]
-    planned += [steps.PickUp(_source(mount), mount.destination, "rbind" in mount.options) for mount in binds]
+    planned += [_pick_up(mount) for mount in binds if not mount_options.sort(mount.options).shared]
     for mount in spec.mounts:
         if mount.type == "cgroup":
             planned += [
                 steps.PickUp(str(place), target, why=_WHY["cgroup"]) for target, place in _shown(mount, cgroups)
             ]
     if rootless:
-        planned += [steps.PickUp(f"/dev/{name}", f"/dev/{name}", recursive=False) for name in _DEVICES]
+        planned += [steps.PickUp(path, path, recursive=False) for path in _bound_devices(spec)]
     planned.append(steps.EnterRoot(rootfs))
     first = [mount for mount in spec.mounts if (mount.type, mount.destination) in _BEFORE_OLD_ROOT_GOES]
     planned += [_inside(mount) for mount in first]
@@ -139,7 +97,7 @@ def _shown(mount: Mount, cgroups: Sequence[Path]) -> list[tuple[str, Path]]:
 
 def _own_cgroup(mount: Mount, cgroups: Sequence[Path]) -> list[Step]:
     """Version 1 has a hierarchy for each controller: there is nothing that one mount could show."""
-    wanted = options(mount.options)
+    wanted = mount_options.sort(mount.options)
     shown = _shown(mount, cgroups)
     planned: list[Step] = []
     if len(shown) != 1:
@@ -147,7 +105,8 @@ def _own_cgroup(mount: Mount, cgroups: Sequence[Path]) -> list[Step]:
         planned.append(
             steps.MountFilesystem("tmpfs", mount.destination, "cgroup", flags, "mode=755", "a place for hierarchies")
         )
-    planned += [steps.PutDown(str(place), target, wanted.attributes, recursive=True) for target, place in shown]
+    attributes = wanted.below.then(wanted.here.set, wanted.here.clear)
+    planned += [steps.PutDown(str(place), target, below=attributes) for target, place in shown]
     if len(shown) != 1 and wanted.flags & MountFlag.MS_RDONLY:
         planned.append(steps.MakeReadonly(mount.destination))
     return planned
@@ -161,63 +120,60 @@ def is_bind(mount: Mount) -> bool:
     return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
 
 
-def option_names() -> set[str]:
-    """The mount options that are not the file system's own. See: runtime-spec v1.2.0 config.md#linux-mount-options"""
-    return {*_SET, *_CLEAR, *_PROPAGATION, *(f"r{name}" for name in _PROPAGATION), "bind", "rbind"}
-
-
-def options(texts: tuple[str, ...]) -> Options:
-    """Sort a mount's options.
-
-    See: runtime-spec v1.2.0 config.md#linux-mount-options
-    """
-    flags, propagation, data = MountFlag(0), MountFlag(0), []
-    for text in texts:
-        if text in _SET:
-            flags |= _SET[text]
-        elif text in _CLEAR:
-            flags &= ~_CLEAR[text]
-        elif text in _PROPAGATION:
-            propagation |= _PROPAGATION[text]
-        elif text.removeprefix("r") in _PROPAGATION:
-            propagation |= _PROPAGATION[text.removeprefix("r")] | MountFlag.MS_REC
-        else:
-            data.append(text)
-    return Options(flags, propagation, ",".join(data))
+def _pick_up(mount: Mount) -> Step:
+    source, recursive = _source(mount), "rbind" in mount.options
+    elsewhere = _ELSEWHERE.fullmatch(source)
+    if elsewhere:
+        return steps.PickUpElsewhere(f"/proc/{elsewhere[1]}/ns/mnt", elsewhere[2], mount.destination)
+    return steps.PickUp(source, mount.destination, recursive)
 
 
 def _inside(mount: Mount) -> Step:
     if not mount.destination.startswith("/"):
         raise SpecError(f"mounts: destination {mount.destination!r} is not an absolute path")
-    sorted_out = options(mount.options)
+    wanted = mount_options.sort(mount.options)
     if is_bind(mount):
-        return steps.PutDown(
-            _source(mount),
-            mount.destination,
-            sorted_out.attributes,
-            recursive="rbind" in mount.options,
-            propagation=sorted_out.propagation,
-        )
+        return steps.PutDown(_source(mount), mount.destination, wanted.here, wanted.below, wanted.propagation)
     type = mount.type or "none"
     why = _WHY.get(type, "the bundle's config asks for it")
-    return steps.MountFilesystem(type, mount.destination, mount.source or type, sorted_out.flags, sorted_out.data, why)
+    source = mount.source or type
+    return steps.MountFilesystem(
+        type, mount.destination, source, wanted.flags, wanted.data, why, wanted.below, wanted.propagation,
+        wanted.copy_up,
+    )  # fmt: skip
+
+
+def _has_own_dev(spec: Spec) -> bool:
+    # Somebody else's /dev, such as the host's, has what it needs.
+    return any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in spec.mounts)
+
+
+def _bound_devices(spec: Spec) -> list[str]:
+    """The host's devices that a user namespace, which can make none, gets bound."""
+    if not _has_own_dev(spec):
+        return []
+    more = [device.path for device in spec.linux.devices if device.type != "p"] if spec.linux else []
+    return list(dict.fromkeys([*(f"/dev/{name}" for name in _DEVICES), *more]))
 
 
 def _devices(spec: Spec, rootless: bool) -> list[Step]:
+    if not _has_own_dev(spec):
+        return []
+    more = spec.linux.devices if spec.linux else ()
     planned: list[Step] = []
-    if not any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in spec.mounts):
-        return planned  # somebody else's /dev, such as the host's when privileged: nothing to add
-    for name, (major, minor) in _DEVICES.items():
-        path = f"/dev/{name}"
-        if rootless:
-            why = "a user namespace may not make device nodes, so the host's is bound"
-            planned.append(steps.PutDown(path, path, why=why))
-        else:
-            planned.append(steps.MakeDevice(path, stat.S_IFCHR | 0o666, os.makedev(major, minor)))
-    planned += [steps.MakeLink(target, path) for path, target in _LINKS.items()]
-    if spec.linux:
-        planned += [_extra_device(device) for device in spec.linux.devices]
-    return planned
+    if rootless:
+        why = "a user namespace may not make device nodes, so the host's is bound"
+        planned += [steps.PutDown(path, path, why=why) for path in _bound_devices(spec)]
+        planned += [_extra_device(device) for device in more if device.type == "p"]
+    else:
+        named = {device.path for device in more}
+        planned += [
+            steps.MakeDevice(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+            for path, (major, minor) in ((f"/dev/{name}", number) for name, number in _DEVICES.items())
+            if path not in named
+        ]
+        planned += [_extra_device(device) for device in more]
+    return planned + [steps.MakeLink(target, path) for path, target in _LINKS.items()]
 
 
 def _extra_device(device: Device) -> Step:

@@ -46,8 +46,9 @@ class Request:
 
     `lowerdirs` are the image's layers, topmost first; without them the bundle's rootfs is used as it is. With
     `remove` the whole directory goes when the container has ended. `init` puts a reaper at PID 1; `stdin_once` closes
-    stdin when the client that fed it says so. `log` are the log's options, None for no log. `trace` is a file for the
-    events, or None. With `adopt` the container runs already, and its monitor was killed.
+    stdin when the client that fed it says so. `log` are the log's options, None for no log. `joins` are the
+    namespaces of other containers that it shares: kind → id. `trace` is a file for the events, or None. With `adopt`
+    the container runs already, and its monitor was killed.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Request:
     log: Mapping[str, str] | None = field(default_factory=dict)
     restart: Restart = Restart()
     health: Health | None = None
+    joins: Mapping[str, str] = field(default_factory=dict)
     trace: str | None = None
     adopt: bool = False
 

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Protocol
 
 from labcontainer.errors import KernelError, SpecError
-from labcontainer.kernel import file, mount, netlink, pivot
+from labcontainer.kernel import file, mount, namespaces, netlink, pivot
 from labcontainer.kernel.mount import MountAttr, MountFlag, OpenTreeFlag, Tree
+from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.notation import flag_names
 from labcontainer.kernel.overlay import Overlay
+from labcontainer.runtime import copy_up
+from labcontainer.runtime.mount_options import Change
 
 Held = dict[str, Tree]
 
@@ -104,6 +107,34 @@ class PickUp:
 
 
 @dataclass(frozen=True, slots=True)
+class PickUpElsewhere:
+    """Take hold of what another container has mounted: what a mount namespace has, only its own processes can copy."""
+
+    namespace: str
+    source: str
+    destination: str
+    why: str = "the other container's mount is shared, as its IPC namespace is"
+
+    def describe(self) -> str:
+        return (
+            f'setns("{self.namespace}", CLONE_NEWNS); open_tree(AT_FDCWD, "{self.source}", OPEN_TREE_CLONE); setns(…)'
+        )
+
+    def execute(self, held: Held) -> None:
+        theirs = os.open(self.namespace, os.O_RDONLY | os.O_CLOEXEC)
+        ours = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespaces.setns(theirs, CloneFlag.CLONE_NEWNS)
+            try:
+                held[self.destination] = mount.open_tree(self.source, OpenTreeFlag.OPEN_TREE_CLONE)
+            finally:
+                namespaces.setns(ours, CloneFlag.CLONE_NEWNS)
+        finally:
+            os.close(theirs)
+            os.close(ours)
+
+
+@dataclass(frozen=True, slots=True)
 class EnterRoot:
     """Change the root; the old one stays stacked beneath until LeaveOldRoot."""
 
@@ -127,6 +158,9 @@ class MountFilesystem:
     flags: MountFlag
     data: str = ""
     why: str = "the container needs an instance of its own"
+    below: Change = Change()
+    propagation: MountFlag = MountFlag(0)
+    copy_up: bool = False
 
     def describe(self) -> str:
         return f'mount("{self.source}", "{self.destination}", "{self.type}", {flag_names(self.flags)}, "{self.data}")'
@@ -134,32 +168,59 @@ class MountFilesystem:
     def execute(self, held: Held) -> None:
         if self.type in ("proc", "sysfs"):
             refuse_link(self.destination)
+        data = self._with_mode()
         make_directory(self.destination)
-        mount.mount(self.source, self.destination, self.type, self.flags, self.data or None)
+        if self.copy_up:
+            with copy_up.opened(self.destination) as hidden:
+                self._mount(self.flags & ~MountFlag.MS_RDONLY, data)
+                copy_up.copy_tree(hidden, self.destination)
+            read_only = MountAttr.MOUNT_ATTR_RDONLY if self.flags & MountFlag.MS_RDONLY else MountAttr(0)
+            below = self.below.then(read_only, MountAttr(0))
+        else:
+            self._mount(self.flags, data)
+            below = self.below
+        if below:
+            set_attributes(None, self.destination, below, recursive=True)
+        if self.propagation:
+            mount.set_propagation(self.destination, self.propagation)
+
+    def _mount(self, flags: MountFlag, data: str) -> None:
+        mount.mount(self.source, self.destination, self.type, flags, data or None)
+
+    def _with_mode(self) -> str:
+        """As runc does it, a tmpfs has its directory's mode: /tmp stays everybody's, and /root does not become so."""
+        if self.type != "tmpfs" or "mode=" in self.data or not os.path.isdir(self.destination):
+            return self.data
+        mode = f"mode={stat.S_IMODE(os.stat(self.destination).st_mode):o}"
+        return f"{self.data},{mode}" if self.data else mode
 
 
 @dataclass(frozen=True, slots=True)
 class PutDown:
-    """Put a tree that was picked up at its place inside."""
+    """Put a tree that was picked up at its place inside; `here` changes its topmost mount, `below` all of them."""
 
     source: str
     destination: str
-    attributes: MountAttr = MountAttr(0)
-    recursive: bool = False
+    here: Change = Change()
+    below: Change = Change()
     propagation: MountFlag = MountFlag(0)
     why: str = "a bind mount: the same files under a second path"
 
     def describe(self) -> str:
         text = f'move_mount("{self.source}", "{self.destination}")'
-        return f"{text}; mount_setattr({flag_names(self.attributes)})" if self.attributes else text
+        for change, flags in ((self.here, ""), (self.below, ", AT_RECURSIVE")):
+            text += f"; mount_setattr({flag_names(change.set)}{flags})" if change else ""
+        return text
 
     def execute(self, held: Held) -> None:
         tree = held.pop(self.destination)
         try:
             self._make_target(tree)
             mount.move_mount(tree, self.destination, mount.MoveMountFlag.MOVE_MOUNT_T_SYMLINKS)
-            if self.attributes:
-                set_attributes(tree, self.destination, self.attributes, recursive=self.recursive)
+            if self.here:
+                set_attributes(tree, self.destination, self.here)
+            if self.below:
+                set_attributes(tree, self.destination, self.below, recursive=True)
         finally:
             tree.close()
         if self.propagation:
@@ -169,8 +230,10 @@ class PutDown:
         if stat.S_ISDIR(os.fstat(tree.fd).st_mode):
             make_directory(self.destination)
         elif not os.path.exists(self.destination):
-            make_directory(os.path.dirname(self.destination))
-            file.mknod(self.destination, stat.S_IFREG | 0o644)
+            # Images have links here that lead to nothing yet, such as /etc/resolv.conf to somewhere below /run.
+            target = os.path.realpath(self.destination)
+            make_directory(os.path.dirname(target))
+            file.mknod(target, stat.S_IFREG | 0o644)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +308,7 @@ class MakeReadonly:
             return
         if self.path != "/":
             mount.mount(self.path, self.path, None, MountFlag.MS_BIND | MountFlag.MS_REC)
-        set_attributes(None, self.path, MountAttr.MOUNT_ATTR_RDONLY)
+        set_attributes(None, self.path, Change(MountAttr.MOUNT_ATTR_RDONLY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +364,13 @@ def refuse_link(path: str) -> None:
         raise SpecError(f"{path} of the image is reached through a symbolic link: refusing to mount there")
 
 
-def set_attributes(tree: Tree | None, path: str, attributes: MountAttr, *, recursive: bool = False) -> None:
-    """Set mount attributes; on Linux before 5.12 by a remount that keeps the flags which are there."""
+def set_attributes(tree: Tree | None, path: str, change: Change, *, recursive: bool = False) -> None:
+    """Change a mount's attributes; on Linux before 5.12 by a remount that keeps the flags which are there."""
     try:
-        mount.mount_setattr(tree or path, attributes, recursive=recursive)
+        mount.mount_setattr(tree or path, change.set, change.clear, recursive=recursive)
     except KernelError as error:
         if error.errno != errno.ENOSYS:
             raise
         present = MountFlag(os.statvfs(path).f_flag & 0xF)  # ST_RDONLY … ST_NOEXEC have the values of MS_RDONLY …
-        mount.mount(None, path, None, MountFlag.MS_REMOUNT | MountFlag.MS_BIND | present | MountFlag(int(attributes)))
+        wanted = (present & ~MountFlag(int(change.clear) & 0xF)) | MountFlag(int(change.set) & 0xF)
+        mount.mount(None, path, None, MountFlag.MS_REMOUNT | MountFlag.MS_BIND | wanted)

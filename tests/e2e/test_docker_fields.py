@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 
 CREATE = (
     "create", "--name", "pet", "--label", "a=b", "-v", "/etc:/x:ro", "-e", "FOO=bar", "-w", "/tmp", "--init",
-    "--health-cmd", "true", "--stop-timeout", "3", "--restart", "on-failure:3",
+    "--health-cmd", "true", "--stop-timeout", "3", "--restart", "on-failure:3", "--ulimit", "nofile=10:20",
+    "--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,dst=/m,tmpfs-size=2m,tmpfs-mode=1770", "--device", "/dev/null:/n:r",
+    "--mount", "type=bind,src=/etc,dst=/y,readonly", "--dns", "9.9.9.9", "--dns-search", "here", "--dns-option", "x",
+    "--add-host", "db:10.0.0.2", "--sysctl", "net.ipv4.ip_forward=1", "--group-add", "7", "--ipc", "shareable",
+    "--security-opt", "no-new-privileges", "--domainname", "here", "--device-cgroup-rule", "c 1:* rwm",
+    "--shm-size", "3m", "--cgroup-parent", "/lab-fields", "--log-opt", "max-size=1m",
     "lab/base", "sh", "-c", "echo out; exit 3",
 )  # fmt: skip
 
 # What docker tells and we do not.
 LEFT_OUT = {
-    # files that are not made for a container without a network
-    "ResolvConfPath", "HostnamePath", "HostsPath", "HostConfig.Dns", "HostConfig.DnsOptions", "HostConfig.DnsSearch",
-    "HostConfig.ExtraHosts", "HostConfig.Links", "HostConfig.PublishAllPorts",
+    # networks
+    "HostConfig.Links", "HostConfig.PublishAllPorts",
     # security modules, which are not used
     "MountLabel", "ProcessLabel", "AppArmorProfile",
     # Windows, and what docker itself no longer fills
     "HostConfig.ConsoleSize", "HostConfig.Isolation", "HostConfig.CpuCount", "HostConfig.CpuPercent",
     "HostConfig.IOMaximumIOps", "HostConfig.IOMaximumBandwidth", "HostConfig.KernelMemory",
     "HostConfig.KernelMemoryTCP", "HostConfig.CpuRealtimePeriod", "HostConfig.CpuRealtimeRuntime", "HostConfig.Cgroup",
-    "HostConfig.ContainerIDFile",
-    # options that are not there
-    "HostConfig.VolumeDriver", "HostConfig.VolumesFrom", "HostConfig.GroupAdd", "HostConfig.Devices",
-    "HostConfig.DeviceCgroupRules", "HostConfig.DeviceRequests", "HostConfig.Ulimits",
+    # named volumes, and devices that a driver would hand in
+    "HostConfig.VolumeDriver", "HostConfig.VolumesFrom", "HostConfig.DeviceRequests",
 }  # fmt: skip
 # What newer versions tell, and the one in Debian may not.
 NEWER = {
@@ -49,11 +51,22 @@ LIST = ("ps", "-a", "--no-trunc", "--format", "json")
 SAME = (
     "Command", "Image", "Labels", "LocalVolumes", "Mounts", "Names", "Networks", "Ports", "Size", "State", "Status",
 )  # fmt: skip
+MOUNTS = ("inspect", "-f", "{{json .Mounts}}", "pet")
 FORMS = (
     "{{.Path}} {{.Args}} {{.Config.Cmd}} {{.Config.WorkingDir}} {{.Config.Labels}}",
-    "{{json .Mounts}} {{json .HostConfig.RestartPolicy}} {{.HostConfig.Binds}} {{.Config.StopTimeout}}",
+    "{{json .HostConfig.RestartPolicy}} {{.HostConfig.Binds}} {{.Config.StopTimeout}}",
+    "{{json .HostConfig.Ulimits}} {{json .HostConfig.Devices}} {{json .HostConfig.DeviceCgroupRules}}",
+    "{{json .HostConfig.Mounts}} {{json .HostConfig.Tmpfs}} {{json .HostConfig.Binds}} {{.HostConfig.ShmSize}}",
+    "{{json .HostConfig.Dns}} {{json .HostConfig.DnsSearch}} {{json .HostConfig.DnsOptions}} {{.Config.Domainname}}",
+    "{{json .HostConfig.ExtraHosts}} {{json .HostConfig.Sysctls}} {{json .HostConfig.GroupAdd}}",
+    "{{json .HostConfig.SecurityOpt}} {{.HostConfig.CgroupParent}} {{json .HostConfig.LogConfig}} "
+    "{{.HostConfig.IpcMode}}",
     "{{.State.Status}} {{.State.StartedAt}} {{range .Mounts}}{{.Destination}}{{end}} {{.HostConfig.Init}}",
 )
+
+
+def by_place(mounts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {each["Destination"]: each for each in mounts}
 
 
 class Docker:
@@ -123,7 +136,11 @@ def test_what_is_inspected_and_listed_has_dockers_names(docker: Docker, lab: Lab
     assert unmentioned - LEFT_OUT == set()
 
     rows = [json.loads(text) for text in (docker(*LIST), lab(*LIST).stdout)]
+    for row in rows:
+        row["Mounts"] = sorted(row["Mounts"].split(","))  # docker's come in another order each time
     theirs_row, ours_row = ({name: row[name] for name in SAME} for row in rows)
     assert ours_row == theirs_row
+    mounts = [json.loads(text) for text in (docker(*MOUNTS), lab(*MOUNTS).stdout)]
+    assert by_place(mounts[1]) == by_place(mounts[0])
     for form in FORMS:
         assert lab("inspect", "-f", form, "pet").stdout == docker("inspect", "-f", form, "pet")

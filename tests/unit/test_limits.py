@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from labcontainer.engine import limits
-from labcontainer.engine.containers import parse as parse_settings
 from labcontainer.engine.limits import Constraints
+from labcontainer.engine.options import parse as parse_settings
 from labcontainer.errors import UsageError
 from labcontainer.oci.resources import Cpu, DeviceRule, Memory, Pids, Resources
 

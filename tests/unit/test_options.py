@@ -7,32 +7,32 @@ import click
 import pytest
 
 from labcontainer.cli.settings import settings
-from labcontainer.engine import options
-from labcontainer.engine.containers import parse
+from labcontainer.engine import hosts, mounts, options, security
+from labcontainer.engine.options import parse
 from labcontainer.errors import UsageError
 from labcontainer.kernel.capabilities import DOCKER_DEFAULT, Capability
+from labcontainer.oci.runtime_spec import Mount
 
 
 def test_capabilities_are_dropped_and_then_added() -> None:
-    assert options.capabilities((), (), privileged=False) == DOCKER_DEFAULT
-    assert options.capabilities((), ("ALL",), privileged=False) == frozenset()
-    assert options.capabilities(("net_admin",), ("ALL",), privileged=False) == {Capability.CAP_NET_ADMIN}
-    assert options.capabilities((), ("CAP_KILL",), privileged=True).isdisjoint({Capability.CAP_KILL})
+    assert security.capabilities((), (), privileged=False) == DOCKER_DEFAULT
+    assert security.capabilities((), ("ALL",), privileged=False) == frozenset()
+    assert security.capabilities(("net_admin",), ("ALL",), privileged=False) == {Capability.CAP_NET_ADMIN}
+    assert security.capabilities((), ("CAP_KILL",), privileged=True).isdisjoint({Capability.CAP_KILL})
     with pytest.raises(UsageError, match="there is none of that name"):
-        options.capabilities(("fly",), (), privileged=False)
+        security.capabilities(("fly",), (), privileged=False)
 
 
 def test_volumes_are_read_in_both_forms(tmp_path: Path) -> None:
-    volume = options.Volume(str(tmp_path), "/data", "ro")
-    assert options.volumes([f"{tmp_path}:/data:ro"]) == (volume,)
-    assert options.volumes({str(tmp_path): {"bind": "/data", "mode": "ro"}}) == (volume,)
-    assert volume.read_only
+    mount = Mount("/data", "bind", str(tmp_path), ("rbind", "rprivate", "ro", "rro"))
+    assert mounts.take({"volumes": [f"{tmp_path}:/data:ro"]}) == (mount,)
+    assert mounts.take({"volumes": {str(tmp_path): {"bind": "/data/", "mode": "ro"}}}) == (mount,)
 
 
 @pytest.mark.parametrize("text", ["/tmp", "/nowhere-at-all:/data", "/tmp:data", "/tmp:/", "/tmp:/data:rx", "a:b:c:d"])
 def test_a_volume_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        options.volumes([text])
+        mounts.take({"volumes": [text]})
 
 
 def test_a_variable_without_a_value_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,23 +53,29 @@ def test_a_name_that_could_not_be_typed_is_refused(name: str) -> None:
 
 
 def test_a_hostname_longer_than_linux_takes_is_refused() -> None:
-    assert options.hostname("h" * 64) == "h" * 64
+    assert hosts.hostname("h" * 64) == "h" * 64
     with pytest.raises(UsageError, match="1 to 64"):
-        options.hostname("h" * 65)
+        hosts.hostname("h" * 65)
 
 
 def test_a_seccomp_policy_is_none_dockers_or_ones_own(tmp_path: Path) -> None:
     policy = {"defaultAction": "SCMP_ACT_ALLOW"}
     (tmp_path / "policy.json").write_text(json.dumps(policy))
-    assert settings({"security_opt": (f"seccomp={tmp_path}/policy.json",)})["seccomp"] == policy
-    assert parse("true", {"seccomp": policy}).seccomp == policy
-    assert parse("true", {}).seccomp is True
-    assert parse("true", settings({"security_opt": ("seccomp=unconfined",)})).seccomp is False
+    given = settings({"security_opt": (f"seccomp={tmp_path}/policy.json",)})
+    assert parse("true", given).security.seccomp == policy
+    assert parse("true", {"seccomp": policy}).security.seccomp == policy
+    assert parse("true", {}).security.seccomp is True
+    assert parse("true", settings({"security_opt": ("seccomp=unconfined",)})).security.seccomp is False
     with pytest.raises(UsageError):
         parse("true", {"seccomp": "policy.json"})
 
 
-@pytest.mark.parametrize("text", ["seccomp=/no/such/file", "apparmor=unconfined"])
-def test_a_security_option_that_cannot_be_followed_is_refused(text: str) -> None:
-    with pytest.raises(click.UsageError, match=text):
-        settings({"security_opt": (text,)})
+def test_a_security_option_that_cannot_be_followed_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="seccomp=/no/such/file"):
+        settings({"security_opt": ("seccomp=/no/such/file",)})
+    for text in ("apparmor=docker-default", "label=type:svirt_t", "unknown", "no-new-privileges=perhaps"):
+        with pytest.raises(UsageError):
+            security.options([text])
+    assert security.options(["apparmor=unconfined", "label:disable", "no-new-privileges:false"]) == {
+        "no_new_privileges": False
+    }

@@ -9,7 +9,8 @@ from labcontainer.errors import SpecError
 from labcontainer.kernel.mount import MountAttr, MountFlag
 from labcontainer.kernel.overlay import Overlay
 from labcontainer.oci.runtime_spec import Linux, Mount, Namespace, Process, Root, Spec, User
-from labcontainer.runtime import plan, steps
+from labcontainer.runtime import mount_options, plan, steps
+from labcontainer.runtime.mount_options import Change
 from labcontainer.runtime.steps import Step
 
 ROOTFS = Path("/bundle/rootfs")
@@ -54,7 +55,7 @@ def test_an_overlay_escapes_what_its_options_give_a_meaning() -> None:
 def test_a_bind_mount_is_picked_up_before_and_put_down_after() -> None:
     planned = plan.root(SPEC, ROOTFS, None)
     assert steps.PickUp("/srv/data", "/data", recursive=True) in planned
-    assert steps.PutDown("/srv/data", "/data", MountAttr.MOUNT_ATTR_RDONLY, recursive=True) in planned
+    assert steps.PutDown("/srv/data", "/data", Change(MountAttr.MOUNT_ATTR_RDONLY)) in planned
 
 
 def test_two_binds_of_one_source_are_held_apart() -> None:
@@ -79,11 +80,11 @@ def test_loopback_is_switched_on_only_in_a_network_of_ones_own() -> None:
 
 
 def test_options_are_sorted_into_flags_propagation_and_data() -> None:
-    sorted_out = plan.options(("ro", "nosuid", "rshared", "size=1m", "mode=755"))
+    sorted_out = mount_options.sort(("ro", "nosuid", "rshared", "size=1m", "mode=755"))
     assert sorted_out.flags == MountFlag.MS_RDONLY | MountFlag.MS_NOSUID
     assert sorted_out.propagation == MountFlag.MS_SHARED | MountFlag.MS_REC
     assert sorted_out.data == "size=1m,mode=755"
-    assert plan.options(("ro", "rw")).flags == MountFlag(0)
+    assert mount_options.sort(("ro", "rw")).flags == MountFlag(0)
 
 
 def test_a_bind_mount_without_a_source_is_a_spec_error() -> None:

@@ -119,6 +119,6 @@ def spec(bundle: Path, rootless: bool) -> None:
 
 
 def _mount_options() -> set[str]:
-    from labcontainer.runtime import plan
+    from labcontainer.runtime import mount_options
 
-    return plan.option_names()
+    return mount_options.names()
