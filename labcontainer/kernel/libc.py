@@ -69,9 +69,15 @@ _IN_GLIBC = frozenset(
 # Since Linux 5.1 a new system call has one number on every architecture; the older ones differ.
 # See include/uapi/asm-generic/unistd.h and arch/x86/entry/syscalls/syscall_64.tbl.
 _OLD_NUMBERS = {
-    "x86_64": {"pivot_root": 155, "seccomp": 317, "capget": 125, "capset": 126, "keyctl": 250, "bpf": 321},
-    "aarch64": {"pivot_root": 41, "seccomp": 277, "capget": 90, "capset": 91, "keyctl": 219, "bpf": 280},
-}
+    "x86_64": {
+        "pivot_root": 155, "seccomp": 317, "capget": 125, "capset": 126, "keyctl": 250, "bpf": 321,
+        "sched_setattr": 314, "ioprio_set": 251, "set_mempolicy": 238, "personality": 135,
+    },
+    "aarch64": {
+        "pivot_root": 41, "seccomp": 277, "capget": 90, "capset": 91, "keyctl": 219, "bpf": 280,
+        "sched_setattr": 274, "ioprio_set": 30, "set_mempolicy": 237, "personality": 92,
+    },
+}  # fmt: skip
 _NUMBERS = {
     "pidfd_send_signal": 424,
     "open_tree": 428,

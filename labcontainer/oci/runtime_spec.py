@@ -57,6 +57,35 @@ class ConsoleSize:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduler:
+    """How the process is scheduled; times in nanoseconds. See: runtime-spec v1.2.0 config.md#linux-process"""
+
+    policy: str
+    nice: int = 0
+    priority: int = 0
+    flags: tuple[str, ...] = ()
+    runtime: int = 0
+    deadline: int = 0
+    period: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IoPriority:
+    """How its disk requests are served. See: runtime-spec v1.2.0 config.md#linux-process"""
+
+    io_class: str = field(metadata={"key": "class"})
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CpuAffinity:
+    """CPUs (``0-2,5``) of an exec before and after it joins the cgroup. See: runtime-spec v1.2.1 config.md"""
+
+    initial: str = ""
+    final: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """The container's command. See: runtime-spec v1.2.0 config.md#process"""
 
@@ -70,6 +99,9 @@ class Process:
     rlimits: tuple[Rlimit, ...] = ()
     no_new_privileges: bool = False
     oom_score_adj: int | None = None
+    scheduler: Scheduler | None = None
+    io_priority: IoPriority | None = None
+    exec_cpu_affinity: CpuAffinity | None = field(default=None, metadata={"key": "execCPUAffinity"})
     apparmor_profile: str | None = None
     selinux_label: str | None = None
 
@@ -128,6 +160,31 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Personality:
+    """LINUX or LINUX32. See: runtime-spec v1.2.0 config-linux.md#personality"""
+
+    domain: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOffset:
+    """How far a clock inside is ahead. See: runtime-spec v1.2.0 config-linux.md#offset-for-time-namespace"""
+
+    secs: int = 0
+    nanosecs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPolicy:
+    """From which nodes memory comes. See: runtime-spec v1.3.0 config-linux.md#memory-policy"""
+
+    mode: str
+    nodes: str = ""
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Linux:
     """What only Linux has. `seccomp` stays JSON. See: runtime-spec v1.2.0 config-linux.md"""
 
@@ -143,6 +200,9 @@ class Linux:
     readonly_paths: tuple[str, ...] = ()
     sysctl: Mapping[str, str] = field(default_factory=dict)
     mount_label: str | None = None
+    personality: Personality | None = None
+    time_offsets: Mapping[str, TimeOffset] = field(default_factory=dict)
+    memory_policy: MemoryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from labcontainer.kernel.mount import At
 from labcontainer.kernel.openat2 import Resolve, openat2
 from labcontainer.kernel.process import CloseRange, Dumpable, Infinity, Prctl, ResourceLimit
 from labcontainer.oci.runtime_spec import Process, Rlimit
-from labcontainer.runtime import channel
+from labcontainer.runtime import channel, scheduling
 from labcontainer.runtime.filters import Filter
 
 _NULL = os.makedev(1, 3)
@@ -82,6 +82,7 @@ def limit(config: Process, *, preserve_fds: int = 0) -> None:
 
     Raises: InitError, KernelError.
     """
+    scheduling.apply(config)
     for wanted in config.rlimits:
         _limit(wanted)
     process.umask(config.user.umask if config.user.umask is not None else 0o022)

@@ -29,7 +29,7 @@ from labcontainer.kernel import namespaces, process, procfs, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Process, Spec
-from labcontainer.runtime import channel, command, hooks, reaper, sysctls
+from labcontainer.runtime import channel, command, hooks, reaper, scheduling, sysctls
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.inside import load_nothing_more
 from labcontainer.runtime.steps import EnterRoot, Held, Step
@@ -106,6 +106,8 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):
         command.take_stdio(spec.process, job.stdio, connection)
     with stage("limits", "what the command may use, and what it must not inherit"):
+        if spec.linux is not None:
+            scheduling.apply_all(spec.linux)
         command.limit(spec.process, preserve_fds=job.preserve_fds)
     with stage("privileges", "capabilities and system calls that the command does not need are given away"):
         command.give_privileges_away(spec.process, job.filter, connection)

@@ -28,10 +28,11 @@ from labcontainer.kernel import capabilities, cgroup, namespaces, process, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import NAMESPACES, CloneFlag
 from labcontainer.kernel.process import Child, Dumpable, Prctl
+from labcontainer.kernel.scheduling import sched_setaffinity
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.bundle import Bundle
 from labcontainer.oci.runtime_spec import Process
-from labcontainer.runtime import channel, command, launch, score
+from labcontainer.runtime import channel, command, launch, scheduling, score
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.inside import load_nothing_more
 from labcontainer.runtime.launch import Order, Stdio
@@ -140,7 +141,7 @@ def _enter(target: _Target) -> None:
 
 
 def _become(target: _Target, config: Process, stdio: Stdio | None, connection: socket.socket) -> NoReturn:
-    stage = "join"
+    stage, affinity = "join", config.exec_cpu_affinity
 
     @contextmanager
     def at(name: str, why: str) -> Iterator[None]:
@@ -151,10 +152,15 @@ def _become(target: _Target, config: Process, stdio: Stdio | None, connection: s
 
     try:
         with at("join", "the container's limits and its view of the machine hold for this process too"):
+            # The cgroup's own CPUs take this one's place: it is for the way there.
+            if affinity is not None and affinity.initial:
+                sched_setaffinity(scheduling.cpus(affinity.initial))
             _enter(target)
         with at("terminal", "stdin, stdout and stderr are all that the command inherits"):
             command.take_stdio(config, stdio, connection)
         with at("limits", "what the command may use, and what it must not inherit"):
+            if affinity is not None and affinity.final:
+                sched_setaffinity(scheduling.cpus(affinity.final))
             command.limit(config, preserve_fds=target.preserve_fds)
         with at("privileges", "capabilities and system calls that the command does not need are given away"):
             command.give_privileges_away(config, target.filter, connection)

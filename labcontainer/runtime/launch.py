@@ -28,7 +28,7 @@ from labcontainer.kernel.proc import IdRange
 from labcontainer.kernel.process import Child
 from labcontainer.kernel.trace import Role
 from labcontainer.oci.runtime_spec import Spec
-from labcontainer.runtime import channel, devices, hooks, init, plan, resources, score, sysctls
+from labcontainer.runtime import channel, clocks, devices, hooks, init, plan, resources, score, sysctls
 from labcontainer.runtime.channel import Message
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.init import Job, Joins
@@ -136,7 +136,8 @@ def launch(order: Order, made: Launched) -> None:
     capabilities.last()  # read now and kept: the container's /proc is not to tell which capabilities there are
     made.channel, theirs = channel.pair()
     sysctls.refuse(spec)
-    with _joined_for_children(job.joined), score.lent(spec.process.oom_score_adj):
+    kinds, offset = clocks.split(spec, kinds)
+    with _joined_for_children(job.joined), clocks.set_ahead(offset), score.lent(spec.process.oom_score_adj):
         with trace.step("clone", "one call makes the child and its new namespaces"):
             made.child = process.clone3(_flags(kinds), cgroup=made.cgroup.directory_fd() if made.cgroup else None)
         if made.child is None:

@@ -74,6 +74,7 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     first = [mount for mount in spec.mounts if (mount.type, mount.destination) in _BEFORE_OLD_ROOT_GOES]
     planned += [_inside(mount) for mount in first]
     planned.append(steps.LeaveOldRoot())
+    planned += _propagation(spec)
     for mount in (mount for mount in spec.mounts if mount not in first):
         planned += _own_cgroup(mount, cgroups) if mount.type == "cgroup" else [_inside(mount)]
     planned += _devices(spec, rootless)
@@ -85,6 +86,14 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     if spec.root.readonly:
         planned.append(steps.MakeReadonly("/", why="the image's files must not change while it runs"))
     return tuple(planned)
+
+
+def _propagation(spec: Spec) -> list[Step]:
+    """Of the root alone, and before the others are there: each of them has a propagation of its own."""
+    if spec.linux is None or not spec.linux.rootfs_propagation:
+        return []
+    flags = mount_options.sort((spec.linux.rootfs_propagation.removeprefix("r"),)).propagation
+    return [steps.SetPropagation(flags, why="the bundle's config asks for it")]
 
 
 def _shown(mount: Mount, cgroups: Sequence[Path]) -> list[tuple[str, Path]]:

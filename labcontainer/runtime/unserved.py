@@ -13,10 +13,9 @@ from labcontainer.errors import SpecError
 from labcontainer.oci import fields
 from labcontainer.oci.bundle import CONFIG
 
-_PROCESS = ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity")
-_LINUX = ("mountLabel", "intelRdt", "personality", "timeOffsets", "netDevices", "memoryPolicy")
-# Others would have mounts of the container reach the host.
-_PROPAGATIONS = ("", "private", "rprivate", "slave", "rslave")
+_PROCESS = ("apparmorProfile", "selinuxLabel")
+_LINUX = ("mountLabel", "intelRdt", "netDevices")
+_PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 
 
 def refuse(bundle: Path) -> None:
@@ -33,8 +32,8 @@ def refuse(bundle: Path) -> None:
             if part.get(key):
                 raise SpecError(f"config.{name}.{key}: this runtime does not serve it; leave it out")
     propagation = _object(config.get("linux")).get("rootfsPropagation", "")
-    if propagation not in _PROPAGATIONS:
-        raise SpecError(f"config.linux.rootfsPropagation: {propagation!r} is not served; choose private or slave")
+    if propagation and str(propagation).removeprefix("r") not in _PROPAGATIONS:
+        raise SpecError(f"config.linux.rootfsPropagation: {propagation!r} is none of {', '.join(_PROPAGATIONS)}")
     for index, mount in enumerate(config.get("mounts") or ()):
         if _object(mount).get("uidMappings") or _object(mount).get("gidMappings"):
             raise SpecError(f"config.mounts[{index}]: id-mapped mounts are not served")

@@ -20,8 +20,8 @@ IDS = [{"containerID": 0, "hostID": 1000, "size": 1}]
         ({"process": {"apparmorProfile": "docker-default"}}, "config.process.apparmorProfile"),
         ({"process": {"selinuxLabel": "system_u:system_r:container_t:s0"}}, "config.process.selinuxLabel"),
         ({"linux": {"mountLabel": "x"}}, "config.linux.mountLabel"),
-        ({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}, "config.linux.timeOffsets"),
-        ({"linux": {"rootfsPropagation": "rshared"}}, "config.linux.rootfsPropagation"),
+        ({"linux": {"netDevices": {"eth0": {}}}}, "config.linux.netDevices"),
+        ({"linux": {"rootfsPropagation": "everywhere"}}, "config.linux.rootfsPropagation"),
         ({"mounts": [{"destination": "/a"}, {"destination": "/b", "uidMappings": IDS}]}, r"config.mounts\[1\]"),
     ],
 )
