@@ -80,3 +80,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> It
         (home / "root" / shared).symlink_to(starter_images / shared)
     with Engine(home / "root", home / "run") as engine:
         yield engine
+
+
+@pytest.fixture
+def apart(tmp_path_factory: pytest.TempPathFactory, starter_images: Path) -> Iterator[Engine]:
+    """As `engine`, but with images and layers of its own: for tests that tag, remove and collect."""
+    from labcontainer.engine import Engine
+
+    home = tmp_path_factory.mktemp("e")
+    # A blob is never written to again, only replaced: one that has two names is as good as a copy.
+    shutil.copytree(starter_images / "images", home / "root" / "images", copy_function=os.link)
+    with Engine(home / "root", home / "run") as engine:
+        yield engine

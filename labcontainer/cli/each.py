@@ -19,11 +19,16 @@ def each(
 
     Without `missing_fails` that there is none of a name is said, and is no error.
     """
-    failed = False
     engine = session.engine()
+    each_name(names, lambda name: act(engine.containers.get(name)), missing_fails=missing_fails)
+
+
+def each_name(names: Iterable[str], act: Callable[[str], object], *, missing_fails: bool = True) -> None:
+    """As `each`, where `act` takes the name."""
+    failed = False
     for name in names:
         try:
-            said = act(engine.containers.get(name))
+            said = act(name)
         except LabError as error:
             click.echo(f"lab: {error}", err=True)
             failed = failed or missing_fails or not isinstance(error, NotFound)

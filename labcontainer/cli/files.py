@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -80,7 +80,7 @@ def export(session: Session, name: str, output: str | None) -> None:
     if output is None:
         _write(chunks, sys.stdout.fileno())
     else:
-        _save(chunks, Path(output))
+        write_out(Path(output), lambda file: file.writelines(chunks))
 
 
 @click.command("top", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -105,12 +105,12 @@ def _write(chunks: Iterable[bytes], fd: int) -> None:
         files.write_all(fd, chunk)
 
 
-def _save(chunks: Iterable[bytes], path: Path) -> None:
-    """A file that is there stays as it is until the new one is whole."""
+def write_out(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Have `write` write the file `path`; what is there stays as it is until the new one is whole. Raises: OSError."""
     fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
     try:
-        with contextlib.closing(os.fdopen(fd, "wb")):
-            _write(chunks, fd)
+        with open(fd, "wb") as file:
+            write(file)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(beside, 0o666 & ~umask)

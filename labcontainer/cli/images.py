@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from labcontainer.cli import Session, units
+from labcontainer.cli.filters import filter_option
 from labcontainer.cli.format import Listing
 from labcontainer.image.image import Image
 from labcontainer.oci.reference import Reference
@@ -24,23 +25,31 @@ LISTING = Listing(
     },
     "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
 )
+WITH_DIGESTS = "table {{.Repository}}\\t{{.Tag}}\\t{{.Digest}}\\t{{.ID}}\\t{{.CreatedSince}}\\t{{.Size}}"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @click.command()
+@click.option("-a", "--all", "every", is_flag=True, help="For docker's sake: no image is hidden here.")
+@click.option("--digests", is_flag=True, help="Show digests.")
+@filter_option("Those alone that fit: dangling=true, label=…, before=IMAGE, since=IMAGE, reference=PATTERN, until=24h")
 @click.option("-q", "--quiet", is_flag=True, help="Print ids alone.")
 @click.option("--no-trunc", is_flag=True, help="Print ids whole.")
 @click.option("--format", "form", default="", metavar="table|json|TEMPLATE", help="Print each with a Go template.")
+@click.argument("name", metavar="[REPOSITORY[:TAG]]", required=False)
 @click.pass_obj
-def images(session: Session, quiet: bool, no_trunc: bool, form: str) -> None:
-    """List images, a line for each tag."""
-    found = session.engine().images.list()
+def images(
+    session: Session, every: bool, digests: bool, filters: dict[str, list[str]], quiet: bool, no_trunc: bool, form: str,
+    name: str | None,
+) -> None:  # fmt: skip
+    """List images, a line for each tag, the newest first."""
+    found = session.engine().images.list(name, filters=filters)
     if quiet:
         for image in found:
             click.echo(_id(image, whole=no_trunc))
         return
     rows = [row(image, tag, whole=no_trunc) for image in found for tag in image.tags or (None,)]
-    for text in LISTING.lines(rows, form):
+    for text in LISTING.lines(rows, form or (WITH_DIGESTS if digests else "")):
         click.echo(text)
 
 

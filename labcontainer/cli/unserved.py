@@ -11,19 +11,27 @@ from __future__ import annotations
 import click
 
 _REAL_TIME = "never, because version 2 of the cgroups has no such limit, and few kernels have version 1's"
-_IMAGES = "later, with the verbs that change the image store"
+_PLATFORM = {"--platform": "later, with images for several machines"}
 _CRIU = "never, because checkpoints need CRIU"
 
 FLAGS: dict[str, dict[str, str]] = {
-    "images": dict.fromkeys(("--all", "--digests", "--filter", "--tree"), _IMAGES),
-    "image inspect": {"--platform": "later, with images for several machines"},
+    "history": _PLATFORM,
+    "images": {"--tree": "later, with a tree of the layers that images share"},
+    "image history": _PLATFORM,
+    "image inspect": _PLATFORM,
+    "image load": _PLATFORM,
+    "image rm": _PLATFORM,
+    "image save": _PLATFORM,
+    "load": _PLATFORM,
     "logs": {"--details": "never, because a log here keeps no attributes beside its lines"},
+    "rmi": _PLATFORM,
+    "save": _PLATFORM,
     "rm": {"--link": "never, because docker itself has given links up"},
     "start": dict.fromkeys(("--checkpoint", "--checkpoint-dir"), _CRIU),
     "system prune": {"--volumes": "later, with volumes"},
     "update": dict.fromkeys(("--cpu-rt-period", "--cpu-rt-runtime"), _REAL_TIME),
 }
-_SHORT = {"-a": "--all", "-f": "--filter", "-l": "--link"}
+_SHORT = {"-l": "--link"}
 
 
 def explained(error: click.NoSuchOption) -> click.UsageError:

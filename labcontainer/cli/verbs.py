@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from labcontainer.cli import switches
+
 
 class Verb(NamedTuple):
     """A click command: the module of `labcontainer.cli` that has it, its name there, and what it does in a line."""
@@ -31,6 +33,7 @@ class Verb(NamedTuple):
 # What lab has for one container, under the same names directly and in the noun.
 _OF_A_CONTAINER = {
     "attach": Verb("inside", "attach", "Show what a running container writes, and pass stdin on."),
+    "commit": Verb("archives", "commit", "Make an image of what a container is now."),
     "cp": Verb("files", "cp", "Copy files between a container and the host."),
     "create": Verb("run", "create", "Make a container from an image, to be started later."),
     "diff": Verb("files", "diff", "Show what a container has changed in its root."),
@@ -59,8 +62,15 @@ CONTAINER = {
     "prune": Verb("prune", "containers", "Remove all containers that do not run."),
 }
 IMAGE = {
+    "history": Verb("image", "history", "Show the steps in which an image was made."),
+    "import": Verb("archives", "import_", "Make an image of the tar of a root file system."),
     "inspect": Verb("inspect", "image", "Show all that is known of images."),
+    "load": Verb("archives", "load", "Take in the images of an archive."),
     "ls": Verb("images", "images", "List images."),
+    "prune": Verb("image", "prune", "Remove images that have no name."),
+    "rm": Verb("image", "rmi", "Remove images."),
+    "save": Verb("archives", "save", "Write images as one archive."),
+    "tag": Verb("image", "tag", "Give an image one more name."),
 }
 SYSTEM = {
     "df": Verb("disk_usage", "df", "Show what images, containers and caches take up on the disk."),
@@ -77,10 +87,16 @@ LAB = {
     "events": SYSTEM["events"],
     "explain": Verb("explain", "explain", "Show what a run would do, before it is done."),
     "image": Verb("nouns", "image", "The verbs for images."),
+    "history": IMAGE["history"],
     "images": IMAGE["ls"],
+    "import": IMAGE["import"],
     "info": SYSTEM["info"],
     "inspect": Verb("inspect", "inspect", "Show all that is known of containers and images."),
+    "load": IMAGE["load"],
     "ps": CONTAINER["ls"],
+    "rmi": IMAGE["rm"],
+    "save": IMAGE["save"],
+    "tag": IMAGE["tag"],
     "system": Verb("nouns", "system", "The verbs for the whole of an engine."),
     "version": Verb("information", "version", "Show the versions of what runs here."),
 }
@@ -107,6 +123,12 @@ class Verbs(click.Group):
         verbs = (CompletionItem(name, help=verb.line) for name, verb in sorted(self.table.items()))
         found = [item for item in verbs if item.value.startswith(incomplete)]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, switches.plain(command, rest) if command else rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

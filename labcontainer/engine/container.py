@@ -31,6 +31,7 @@ from labcontainer.runtime.state import State
 
 if TYPE_CHECKING:
     from labcontainer.engine.engine import Engine
+    from labcontainer.image.image import Image
     from labcontainer.runtime.visit import Visit
 
 _CLAIM_S = 1.0  # who mends a container holds the claim for a moment
@@ -159,7 +160,7 @@ class Container:
             return
         asked = self.record
         ending.end(self, signal or asked.stop_signal, asked.stop_timeout_s if timeout is None else timeout)
-        self._event("stop")
+        self.tell("stop")
 
     def restart(self, timeout: float | None = None, signal: int | str | None = None) -> None:
         """Stop it, as `stop` does, if it runs, and start it again; with ``--rm`` it is not removed in between."""
@@ -175,19 +176,19 @@ class Container:
             self.start()
         finally:
             os.close(held)
-        self._event("restart")
+        self.tell("restart")
 
     def pause(self) -> None:
         """Stop every process inside where it stands (the freezer). Raises: StateError, HostError (it has no cgroup)."""
         life.check(self.id, "pause", self.state.status)
         self._cgroup("pause").freeze()
-        self._event("pause")
+        self.tell("pause")
 
     def unpause(self) -> None:
         """Let every process inside go on. Raises: StateError."""
         life.check(self.id, "unpause", self.state.status)
         self._cgroup("unpause").thaw()
-        self._event("unpause")
+        self.tell("unpause")
 
     def wait(self, timeout: float | None = None, condition: str = "not-running") -> dict[str, int]:
         """Wait for its end: ``{"StatusCode": 0}``. Of a container that a policy starts again, the next end counts.
@@ -208,7 +209,7 @@ class Container:
                 raise UsageError("name", name, "it has that name")
             free = self._engine.containers.free_name(wanted)
             record.write(self._directory, replace(before, name=free))
-        self._event("rename", oldName=f"/{before.name}")
+        self.tell("rename", oldName=f"/{before.name}")
 
     def update(self, **settings: Any) -> dict[str, Any]:
         """Give it other limits, now and for every start to come: docker-py's keywords, and restart_policy.
@@ -221,7 +222,7 @@ class Container:
         from labcontainer.engine import update
 
         update.update(self._engine, self._directory, settings)
-        self._event("update")
+        self.tell("update")
         return {"Warnings": []}
 
     def remove(self, *, force: bool = False, v: bool = False) -> None:
@@ -261,7 +262,7 @@ class Container:
         except OSError:
             raise StateError(self.id, now.status, "attach", "its monitor is gone; `lab ps` brings another") from None
         connection.attach()
-        self._event("attach")
+        self.tell("attach")
         return connection
 
     def exec_run(self, cmd: Command, *, detach: bool = False, demux: bool = False, **settings: Any) -> ExecResult:
@@ -284,12 +285,8 @@ class Container:
 
         Raises: StateError, InitError, UsageError.
         """
-        now = self.state
-        life.check(self.id, "exec", now.status)
-        request = execution.request(self, self._engine, cmd, **settings)
-        self._event(f"exec_create: {' '.join(request.process['args'])}", execID=request.id)
-        self._event(f"exec_start: {' '.join(request.process['args'])}", execID=request.id)
-        return self._engine.zygote.execute(request)
+        life.check(self.id, "exec", self.state.status)
+        return execution.begin(self, self._engine, cmd, **settings)
 
     def logs(
         self,
@@ -352,7 +349,16 @@ class Container:
 
     def export(self, chunk_size: int = files.CHUNK_BYTES) -> files.Archive:
         """The whole root as the chunks of a tar, without what is mounted in it. Raises: StateError, HostError."""
-        return files.Archive(self.visit(volumes=False), "/", "", chunk_size)
+        return files.Archive(self.visit(volumes=False), "get", path="/", name="", chunk_size=chunk_size)
+
+    def commit(self, repository: str | None = None, tag: str | None = None, **settings: Any) -> Image:
+        """Make an image of its image's layers and its own changes. Settings: those of `engine.commit`.
+
+        Raises: UsageError, InvalidReference, StateError, KernelError.
+        """
+        from labcontainer.engine import commit
+
+        return commit.commit(self._engine, self, commit.reference(repository, tag), **settings)
 
     def diff(self) -> list[dict[str, Any]]:
         """What it has changed in its root: ``[{"Path": "/etc/motd", "Kind": 1}]`` (0 changed, 1 added, 2 deleted)."""
@@ -378,6 +384,7 @@ class Container:
             raise HostError(f"{verb} of this container", reason="it was made without a cgroup of its own")
         return cgroup.open(name)
 
-    def _event(self, action: str, **attributes: str) -> None:
+    def tell(self, action: str, **attributes: str) -> None:
+        """Write down, for ``lab events``, that `action` has happened to it."""
         known = events.attributes(self._directory)
         events.record(self._engine.root, action, self.id, {**known, **attributes})

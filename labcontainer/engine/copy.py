@@ -50,7 +50,7 @@ def copy_from(
     directory, name = copy_rules.placed(from_end, _host_end(target))
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     descriptors = proc.own_descriptors()
-    stream = _Counted(files.Archive(visit, path, name))
+    stream = _Counted(files.Archive(visit, "get", path=path, name=name))
     try:
         rules = Rules(owners=archive and os.geteuid() == 0, powers=False, replace=False)
         notes = extract(cast(BinaryIO, stream), Target(fd), rules, descriptors)

@@ -62,7 +62,7 @@ def send(container: Container, now: State, signal: int) -> None:
     """Send `signal` to the init of `now`, if it lives."""
     if now.init is not None and now.init.alive():
         # Written down first: the end that it brings is an event, too, and comes after it.
-        container._event("kill", signal=str(signal))
+        container.tell("kill", signal=str(signal))
         signal_names.send(now.init, signal)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labcontainer.engine import options, record, user
 from labcontainer.engine.options import Command
@@ -26,6 +26,14 @@ class ExecResult(NamedTuple):
 
     exit_code: int | None
     output: bytes | tuple[bytes | None, bytes | None] | None
+
+
+def begin(container: Container, engine: Engine, command: Command, **settings: Any) -> Connection:
+    """Have it run, and tell of it. Raises: UsageError, SpecError, InitError, HostError."""
+    asked = request(container, engine, command, **settings)
+    container.tell(f"exec_create: {' '.join(asked.process['args'])}", execID=asked.id)
+    container.tell(f"exec_start: {' '.join(asked.process['args'])}", execID=asked.id)
+    return engine.zygote.execute(asked)
 
 
 def request(

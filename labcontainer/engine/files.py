@@ -10,7 +10,7 @@ import errno
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -78,12 +78,15 @@ class Archive(Iterator[bytes]):
     Whoever does not read it to its end closes it, or lets go of it.
     """
 
-    def __init__(self, visit: Visit, path: str, name: str, chunk_size: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self, visit: Visit, kind: str, *, chunk_size: int = CHUNK_BYTES, fds: Sequence[int] = (), **fields: Any
+    ) -> None:
+        """Ask `visit` for `kind`; the archive's descriptor is the last of the message's."""
         self._visit = visit
         self._chunk_size = chunk_size
         self._pipe, out = pipe()
         try:
-            visit.begin("get", fds=[out], path=path, name=name)
+            visit.begin(kind, fds=[*fds, out], **fields)
         finally:
             os.close(out)
         self._open = True
@@ -117,7 +120,7 @@ def get_archive(visit: Visit, path: str, chunk_size: int = CHUNK_BYTES) -> tuple
         full = copy_rules.absolute(given(path))
         found = visit.ask("stat", path=full)["stat"]
         name = copy_rules.base(full)
-        return Archive(visit, full, "." if name == "/" else name, chunk_size), found
+        return Archive(visit, "get", path=full, name="." if name == "/" else name, chunk_size=chunk_size), found
     except BaseException:
         visit.close()
         raise
@@ -175,6 +178,15 @@ def diff(directory: Path, *, trace: str | None = None) -> list[dict[str, Any]]:
             lines = file.read().split(b"\0")[:-1]
         visit.end()
     return [{"Path": os.fsdecode(line[1:]), "Kind": "CAD".index(chr(line[0]))} for line in lines]
+
+
+def changeset(directory: Path, *, trace: str | None = None) -> Archive:
+    """The container's changes as a layer: a tar with whiteouts. Raises: KernelError, StateError, HostError."""
+    changes = "".join(f"{letter(each)}{each['Path']}\0" for each in diff(directory, trace=trace))
+    with open(os.memfd_create("changes", os.MFD_CLOEXEC), "w+b") as listing:
+        listing.write(os.fsencode(changes))
+        listing.seek(0)
+        return Archive(enter(directory, volumes=False, trace=trace), "changeset", fds=[listing.fileno()])
 
 
 def letter(change: dict[str, Any]) -> str:

@@ -54,3 +54,31 @@ def _config(found: Image) -> dict[str, Any]:
         "Labels": dict(told.labels) or None,
         "StopSignal": told.stop_signal or "",
     }
+
+
+def history(found: Image) -> list[dict[str, Any]]:
+    """docker's history: the newest step first; the id and the names stand at the newest, steps without files have 0.
+
+    The sizes are those of the layers as they are stored.
+    """
+    layers = list(found.layers)
+    steps = []
+    for step in found.config.history:
+        size_bytes = layers.pop(0).size if not step.empty_layer and layers else 0
+        steps.append(_step(step.created, step.created_by, step.comment, size_bytes))
+    # An image need not tell its history: what is left has files all the same.
+    steps += [_step(None, None, None, layer.size) for layer in layers]
+    if steps:
+        steps[-1] |= {"Id": str(found.id), "Tags": list(found.tags) or None}
+    return steps[::-1]
+
+
+def _step(created: str | None, created_by: str | None, comment: str | None, size_bytes: int) -> dict[str, Any]:
+    return {
+        "Id": "<missing>",
+        "Created": created or "",
+        "CreatedBy": created_by or "",
+        "Tags": None,
+        "Size": size_bytes,
+        "Comment": comment or "",
+    }

@@ -62,6 +62,23 @@ class Blobs:
         """Whether the content is here."""
         return self.path(digest).is_file()
 
+    def keep(self, digest: Digest) -> bool:
+        """Whether the content is here; if so, a lease that began before spares it. See `image.lease`."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def all(self) -> Iterator[tuple[Digest, Path]]:
+        """Every blob that is here. What has another name than a digest is none of ours, and left out."""
+        with contextlib.suppress(FileNotFoundError):
+            for algorithm in sorted(os.listdir(self._root / "blobs")):
+                for name in sorted(os.listdir(self._root / "blobs" / algorithm)):
+                    with contextlib.suppress(SpecError):
+                        digest = Digest.parse(f"{algorithm}:{name}")
+                        yield digest, self.path(digest)
+
     def add(self, media_type: str, chunks: Iterable[bytes], *, expected: Digest | None = None) -> Descriptor:
         """Store content. Success means: it is on disk, whole, under its own digest; adding it twice is no error.
 

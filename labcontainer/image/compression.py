@@ -10,6 +10,7 @@ import io
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from labcontainer.errors import SpecError
+from labcontainer.oci import media_types
 
 if TYPE_CHECKING:
     import gzip
@@ -65,6 +66,13 @@ def reader(layer: BinaryIO) -> Plain:
         frames = zstandard.ZstdDecompressor().stream_reader(whole, read_across_frames=True, closefd=False)
         return Plain(cast(BinaryIO, frames), (zstandard.ZstdError,))
     return Plain(whole)
+
+
+def media_type(start: bytes) -> str:
+    """What a layer is called that begins with these four bytes. See: image-spec v1.1.0 media-types.md"""
+    if start.startswith(_GZIP):
+        return media_types.LAYER_GZIP
+    return media_types.LAYER_ZSTD if start.startswith(_ZSTD) else media_types.LAYER
 
 
 def writer(target: BinaryIO) -> gzip.GzipFile:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from labcontainer.image import compression
 from labcontainer.image.store import Store
+from labcontainer.image.tar import Reader
 from labcontainer.oci import media_types
 from labcontainer.oci.descriptor import Descriptor
 from labcontainer.oci.digest import Digest, new_hash
@@ -75,6 +76,20 @@ def write(tree: Tree, store: Store) -> Layer:
     return Layer(Descriptor(media_types.LAYER_GZIP, blob.digest, blob.size), diff.digest)
 
 
+def from_tar(chunks: Iterable[bytes], store: Store) -> Layer:
+    """Store a tar that somebody else has made, gzipped, once it has been read to its end.
+
+    Raises: UnsafeLayer, SpecError (no tar, or cut short), OSError. See: image-spec v1.1.0 layer.md
+    """
+    with store.blobs.writer() as blob, compression.writer(cast(BinaryIO, blob)) as compressed:
+        diff = _Hashed(compressed)
+        reader = Reader(_Tee(iter(chunks), diff))
+        for _ in reader:
+            pass
+        reader.finish()
+    return Layer(Descriptor(media_types.LAYER_GZIP, blob.digest, blob.size), diff.digest)
+
+
 def with_parents(tree: Tree) -> set[str]:
     """The paths of `tree`, and of every directory on the way to them. See: image-spec v1.1.0 layer.md#creating"""
     found = set(tree)
@@ -82,6 +97,19 @@ def with_parents(tree: Tree) -> set[str]:
         while (path := os.path.dirname(path)) and path not in found:
             found.add(path)
     return found
+
+
+class _Tee:
+    """Chunks on their way to a reader, which checks what is written to `target` meanwhile."""
+
+    def __init__(self, chunks: Iterator[bytes], target: _Hashed) -> None:
+        self._chunks = chunks
+        self._target = target
+
+    def read(self, size: int, /) -> bytes:
+        chunk = next(self._chunks, b"")
+        self._target.write(chunk)
+        return chunk
 
 
 class _Hashed:

@@ -42,12 +42,13 @@ def make(store: Store, names: Collection[str]) -> None:
     from labcontainer.image import layer, starter_base, starter_python
 
     tree = starter_base.tree(starter_base.static_busybox())
-    base = layer.write(tree, store)
-    if BASE in names:
-        _add(store, BASE, [base], command="sh")
-    if PYTHON in names:
-        python = layer.write(starter_python.tree(below=tree), store)
-        _add(store, PYTHON, [base, python], command="python3")
+    with store.lease():
+        base = layer.write(tree, store)
+        if BASE in names:
+            _add(store, BASE, [base], command="sh")
+        if PYTHON in names:
+            python = layer.write(starter_python.tree(below=tree), store)
+            _add(store, PYTHON, [base, python], command="python3")
 
 
 def _has(store: Store, name: str) -> bool:

@@ -9,7 +9,8 @@
     >>> store.resolve("lab/base").config.config.cmd
     ('sh',)
 
-Left out: garbage (what no tag leads to stays) and a check of the whole layout.
+What no entry of the index leads to is garbage, until somebody calls `collect`; a `lease` keeps what is being brought
+in from it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labcontainer.errors import Conflict, InvalidReference, LabError, NotFound, SpecError
+from labcontainer.image import garbage, lease
 from labcontainer.image.blobs import Blobs, sync_directory
 from labcontainer.image.image import Image
 from labcontainer.oci import fields, media_types
@@ -94,12 +96,31 @@ class Store:
         """The content of `digest`, which the caller closes. Raises: NotFound (kind "blob")."""
         return self.blobs.open(digest)
 
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        """Bring content in while the block lasts: what is added in it, or asked for by `Blobs.keep`, is no garbage."""
+        with lease.hold(self.root / "leases"):
+            yield
+
+    def collect(self) -> tuple[int, int]:
+        """Remove the blobs that nothing leads to; returns how many they were, and how many bytes. Raises: OSError."""
+        with self._changing() as entries:
+            before_ns = lease.oldest_ns(self.root / "leases")
+            swept = list(garbage.sweep(self.blobs, garbage.reachable(self.blobs, entries), before_ns))
+        self._images.clear()
+        return len(swept), sum(size for _, size in swept)
+
     def add_image(self, config: ImageConfig, layers: Iterable[Descriptor], *, tag: str | None = None) -> Image:
         """Store a config, and a manifest of it and `layers`, whose blobs are here; lead `tag` to it.
 
         Raises: InvalidReference, SpecError (layers and diff_ids do not pair up), OSError.
         """
-        stored = self.add_blob(media_types.CONFIG, [fields.dump(config)])
+        return self.add_manifest(config, self.add_blob(media_types.CONFIG, [fields.dump(config)]), layers, tag=tag)
+
+    def add_manifest(
+        self, config: ImageConfig, stored: Descriptor, layers: Iterable[Descriptor], *, tag: str | None = None
+    ) -> Image:
+        """As `add_image`, for a config that is `stored` already in somebody else's bytes."""
         manifest = Manifest(2, stored, tuple(layers), media_types.MANIFEST)
         _check_pairs(manifest, config, stored.digest)
         descriptor = self.add_blob(media_types.MANIFEST, [fields.dump(manifest)])
@@ -125,6 +146,30 @@ class Store:
             named = {one.digest for one in kept if one.ref_name is not None}
             listed = {(one.digest, one.ref_name): one for one in kept if one.ref_name or one.digest not in named}
             entries[:] = listed.values()
+
+    def untag(self, name: str, *, keep: bool = False) -> None:
+        """Take the reference `name` from what it leads to; without another, that is listed no more, unless `keep`.
+
+        Raises: InvalidReference, NotFound (kind "image").
+        """
+        reference = Reference.parse(name)
+        with self._changing() as entries:
+            meant = [one for one in entries if _is_meant(reference, one)]
+            if not meant:
+                raise NotFound("image", name, "lab images lists what is here")
+            rest = [one for one in entries if one not in meant]
+            listed = {one.digest for one in rest}
+            left = [_without_name(one) for one in meant if keep and one.digest not in listed]
+            entries[:] = rest + left
+
+    def unlist(self, digest: Digest) -> None:
+        """Take every entry of a manifest, or index, from the index; its blobs stay until `collect`."""
+        with self._changing() as entries:
+            entries[:] = [one for one in entries if one.digest != digest]
+
+    def resolve_descriptor(self, descriptor: Descriptor) -> Image:
+        """The image that a manifest, or an index for this machine, describes. Raises: NotFound, SpecError."""
+        return self._image(descriptor, self._tags(descriptor))
 
     def _image(self, descriptor: Descriptor, tags: tuple[str, ...]) -> Image:
         if descriptor.digest not in self._images:

@@ -82,7 +82,12 @@ def dump(value: object) -> bytes:
 
     See: https://www.rfc-editor.org/rfc/rfc8259
     """
-    return json.dumps(write(value), sort_keys=True, separators=(",", ":")).encode()
+    return json_bytes(write(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """Plain data as compact JSON, the same for the same data. See: https://www.rfc-editor.org/rfc/rfc8259"""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def camel(name: str) -> str:

@@ -3,7 +3,8 @@
     {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=…"], "Cmd": ["sh"]},
      "rootfs": {"type": "layers", "diff_ids": ["sha256:…"]}, "history": [{"created_by": "…"}]}
 
-The digest of these bytes is the image's id. Left out: Windows' fields; docker's HEALTHCHECK, SHELL and ONBUILD.
+The digest of these bytes is the image's id. Docker's HEALTHCHECK, SHELL and ONBUILD are kept,
+though the specification only mentions them. Left out: Windows' fields.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class Execution:
     working_dir: str | None = field(default=None, metadata={"key": "WorkingDir"})
     labels: Mapping[str, str] = field(default_factory=dict, metadata={"key": "Labels"})
     stop_signal: str | None = field(default=None, metadata={"key": "StopSignal"})
+    healthcheck: Mapping[str, Any] | None = field(default=None, metadata={"key": "Healthcheck"})
+    shell: tuple[str, ...] = field(default=(), metadata={"key": "Shell"})
+    on_build: tuple[str, ...] = field(default=(), metadata={"key": "OnBuild"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ class Kind(enum.IntEnum):
         """How ``docker diff`` prints it."""
         return "CAD"[self]
 
+    @classmethod
+    def of(cls, letter: str) -> Kind:
+        """The kind that has this `letter`."""
+        return cls("CAD".index(letter))
+
 
 # The directories of the layers that make up one directory, topmost first: (the layer's root, path below it).
 Sources = tuple[tuple[int, str], ...]

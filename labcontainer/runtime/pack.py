@@ -83,6 +83,21 @@ class Packer:
                 raise
             raise KernelError(error.errno or 0, f"archive({name!r})") from None
 
+    def one(self, fd: int, name: str) -> None:
+        """Write what is open (O_PATH will do) as `fd`, of a directory not what is in it. Raises: KernelError."""
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+            self._single(fd, name)
+            return
+        directory = openat2(fd, ".", _DIRECTORY, _BELOW)
+        try:
+            self._entry(_member(name, os.fstat(directory), tarfile.DIRTYPE, _attributes(directory)))
+        finally:
+            os.close(directory)
+
+    def empty(self, name: str) -> None:
+        """Write an empty file of nobody's and no time. Raises: OSError."""
+        self._entry(tarfile.TarInfo(name))
+
     def finish(self) -> None:
         """Write the end of the archive. Raises: OSError."""
         self._write(bytes(2 * _BLOCK))

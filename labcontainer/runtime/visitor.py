@@ -7,6 +7,8 @@
       │ ◄─ done(stat) ─────────────────────────   │
       │ get(path, name) + a descriptor ───────►   │ writes an archive to it
       │ ◄─ done, or failed(error) ─────────────   │
+      │ changeset + two descriptors ──────────►   │ reads changes, writes them as a layer
+      │ ◄─ done, or failed(error) ─────────────   │
       │ put(path, rules) + a descriptor ──────►   │ unpacks what it reads from it
       │ ◄─ done(notes), or failed(error) ──────   │
 
@@ -28,8 +30,9 @@ from typing import Any
 from labcontainer.errors import UsageError
 from labcontainer.kernel import proc, trace
 from labcontainer.kernel.trace import Role
-from labcontainer.runtime import channel, diff, fault, inside, lookup
+from labcontainer.runtime import changeset, channel, diff, fault, inside, lookup
 from labcontainer.runtime.channel import Message
+from labcontainer.runtime.diff import Kind
 from labcontainer.runtime.extract import IN_ROOT, Rules, Target, extract
 from labcontainer.runtime.inside import Place
 from labcontainer.runtime.pack import Packer
@@ -55,6 +58,8 @@ class Visitor:
                 return {"stat": lookup.describe(self._root, asked["path"])}
             case "get":
                 return self._get(asked["path"], asked["name"], message.fds[0])
+            case "changeset":
+                return self._changeset(*message.fds)
             case "put":
                 return self._put(asked, message.fds[0])
         raise UsageError("message", message.kind, "a visitor does not know it")
@@ -85,6 +90,14 @@ class Visitor:
                 packer.finish()
         finally:
             os.close(top)
+        return {}
+
+    def _changeset(self, source: int, out: int) -> dict[str, Any]:
+        with open(source, "rb", closefd=False) as file:
+            lines = file.read().split(b"\0")[:-1]
+        with Packer(out, self._descriptors) as packer:
+            changeset.pack(packer, self._root, ((os.fsdecode(line[1:]), Kind.of(chr(line[0]))) for line in lines))
+            packer.finish()
         return {}
 
     def _put(self, asked: dict[str, Any], source: int) -> dict[str, Any]:

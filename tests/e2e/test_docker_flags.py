@@ -63,7 +63,7 @@ def test_each_reason_says_later_or_never() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["logs --details pet", "container logs --details pet", "images --digests", "image ls -a", "rm -l pet"]
+    "words", ["logs --details pet", "container logs --details pet", "images --tree", "image ls --tree", "rm -l pet"]
 )
 def test_a_flag_that_is_not_served_is_refused_with_the_reason(lab: Lab, words: str) -> None:
     done = lab(*words.split())

@@ -269,7 +269,7 @@ def test_memory_does_not_grow_with_the_files(engine: Engine) -> None:
         sh(box, "head -c 200000000 /dev/zero > /tmp/big")
         peaks: list[int] = []
         with box.visit() as visit:
-            chunks = files.Archive(visit, "/tmp/big", "big")
+            chunks = files.Archive(visit, "get", path="/tmp/big", name="big")
             size = sum(map(len, chunks_and_peak(chunks, visit.pid, peaks)))
         assert size > 200_000_000
         assert max(peaks) < 80 * MIB
@@ -293,7 +293,7 @@ def test_an_archive_that_nobody_reads_to_its_end_leaves_nothing(engine: Engine) 
 
 def test_a_killed_helper_is_an_error_and_no_short_archive(engine: Engine) -> None:
     with container(engine) as box, box.visit() as visit:
-        chunks = files.Archive(visit, "/", "", 512)
+        chunks = files.Archive(visit, "get", path="/", name="", chunk_size=512)
         next(chunks)
         os.kill(visit.pid, 9)
         with pytest.raises(LabError, match="a helper process"):

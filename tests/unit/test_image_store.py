@@ -218,3 +218,68 @@ def test_layers_and_diff_ids_must_pair_up(store: Store) -> None:
 def test_a_tag_needs_its_manifest(store: Store) -> None:
     with pytest.raises(NotFound):
         store.tag(Descriptor(media_types.MANIFEST, HELLO, 5), "lab/base")
+
+
+def blobs(store: Store) -> set[Digest]:
+    return {digest for digest, _ in store.blobs.all()}
+
+
+def test_a_collection_leaves_what_names_lead_to_and_takes_the_rest(store: Store) -> None:
+    kept, gone = add(store, "a/kept:1"), add(store, "a/gone:1", command="other")
+    store.add_blob("text/plain", [b"stray"])
+    store.untag("a/gone:1")
+    count, size_bytes = store.collect()
+    assert count == 4  # the stray one; and a manifest, a config and a layer
+    assert size_bytes > len("stray")
+    assert blobs(store) == {kept.descriptor.digest, kept.id, *(layer.digest for layer in kept.layers)}
+    assert store.resolve("a/kept:1").id == kept.id
+    with pytest.raises(NotFound):
+        store.resolve(str(gone.id))
+
+
+def test_what_a_lease_has_brought_is_spared_until_the_lease_ends(store: Store) -> None:
+    add(store, "a/kept:1")
+    old = store.add_blob("text/plain", [b"old"])
+    os.utime(store.blobs.path(old.digest), (1, 1))
+    again = store.add_blob("text/plain", [b"wanted again"])
+    os.utime(store.blobs.path(again.digest), (1, 1))
+    with store.lease():
+        new = store.add_blob("text/plain", [b"new"])
+        assert store.blobs.keep(again.digest)
+        assert not store.blobs.keep(HELLO)
+        store.collect()
+        assert {new.digest, again.digest} < blobs(store)
+        assert old.digest not in blobs(store)
+    store.collect()
+    assert not {new.digest, again.digest} & blobs(store)
+    assert os.listdir(store.root / "leases") == []
+
+
+def test_the_lease_of_a_dead_process_holds_nothing(store: Store) -> None:
+    add(store, "a/kept:1")
+    (store.root / "leases").mkdir(exist_ok=True)
+    (store.root / "leases" / "left").touch()
+    stray = store.add_blob("text/plain", [b"stray"])
+    store.collect()
+    assert stray.digest not in blobs(store)
+    assert os.listdir(store.root / "leases") == []
+
+
+def test_an_index_keeps_all_that_it_leads_to(store: Store) -> None:
+    image = add(store)
+    document = fields.dump(Index(2, (image.descriptor,), media_types.INDEX))
+    store.tag(store.add_blob(media_types.INDEX, [document]), "a/many:1")
+    store.unlist(image.descriptor.digest)
+    store.collect()
+    assert image.id in blobs(store)
+
+
+def test_untagging_takes_one_name_and_the_last_one_takes_the_entry(store: Store) -> None:
+    image = add(store, "a/b:1")
+    store.tag(image.descriptor, "a/b:2")
+    store.untag("a/b:1")
+    assert store.resolve("a/b:2").tags == ("a/b:2",)
+    store.untag("a/b:2", keep=True)
+    assert store.resolve(str(image.id)).tags == ()
+    with pytest.raises(NotFound):
+        store.untag("a/b:2")
