@@ -5,6 +5,7 @@
     IsolationMatrix()          namespaces on and off; what a child in them sees, beside the host's view
     LifecycleView(container)   its state diagram with verbs that act, and a time line of what has happened to it
     OverlayBench()             layers, upperdir and merged, side by side, over a real overlay
+    Terminal(container, "sh")  a terminal in the container: attached to it, or for one more command
     TraceView(events)          every system call by process and time, down to its line of source
 
 Each is three files: a view model (`isolation_model`), pure and tested without a browser; a thin anywidget
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from labcontainer.widgets.isolation import IsolationMatrix
     from labcontainer.widgets.lifecycle import LifecycleView
     from labcontainer.widgets.overlay import OverlayBench
+    from labcontainer.widgets.terminal import Terminal
     from labcontainer.widgets.tracing import TraceView
 
-__all__ = ["CgroupDashboard", "DoctorCard", "IsolationMatrix", "LifecycleView", "OverlayBench", "TraceView"]
+__all__ = ["CgroupDashboard", "DoctorCard", "IsolationMatrix", "LifecycleView", "OverlayBench", "Terminal", "TraceView"]
 
 _HOMES = {
     "CgroupDashboard": "labcontainer.widgets.dashboard",
@@ -33,6 +35,7 @@ _HOMES = {
     "IsolationMatrix": "labcontainer.widgets.isolation",
     "LifecycleView": "labcontainer.widgets.lifecycle",
     "OverlayBench": "labcontainer.widgets.overlay",
+    "Terminal": "labcontainer.widgets.terminal",
     "TraceView": "labcontainer.widgets.tracing",
 }
 

@@ -232,6 +232,7 @@ def lab_page(server: Server, browser: Browser) -> Iterator[LabPage]:
     """A fresh tab. At the end: no error in the page, no request beyond this machine, no notebook kernel left."""
     with contextlib.closing(browser.new_context(viewport={"width": 1280, "height": 900})) as context:
         page = context.new_page()
+        page.set_default_timeout(KERNEL_MS * 2)
         lab_page = LabPage(page, server)
         context.route("**/*", lambda route: route.continue_() if _local(route.request.url) else route.abort())
         page.on("request", lambda request: _note_foreign(lab_page.errors, request.url))

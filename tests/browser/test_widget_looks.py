@@ -88,7 +88,25 @@ life.stop(0.2)
 life.start()
 life
 """
-WIDGETS = {"doctor": DOCTOR, "isolation": ISOLATION, "lifecycle": LIFECYCLE, "overlay": OVERLAY, "trace": TRACE}
+TERMINAL = """
+from labcontainer.lessons import Lab
+from labcontainer.widgets import Terminal
+lab = Lab("07")
+box = lab.engine.containers.run("lab/base", ["sleep", "600"], detach=True, hostname="box")
+shell = Terminal(box, "sh")
+shell.feed("hostname; ls -l /etc | head -5; ps\\n")
+shell.feed("printf '\\\\033[32mgreen \\\\033[31mred \\\\033[34mblue \\\\033[33myellow\\\\033[0m %s\\\\n' done\\n")
+shell.wait_for("yellow")
+shell
+"""
+WIDGETS = {
+    "doctor": DOCTOR,
+    "isolation": ISOLATION,
+    "lifecycle": LIFECYCLE,
+    "overlay": OVERLAY,
+    "terminal": TERMINAL,
+    "trace": TRACE,
+}
 
 
 @pytest.mark.parametrize("theme", THEMES)

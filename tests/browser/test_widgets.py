@@ -16,6 +16,14 @@ lab = Lab("07")
 life = LifecycleView(lab.engine.containers.create("lab/base", ["sleep", "600"], name="pet"))
 life
 """
+TERMINAL = """
+from labcontainer.lessons import Lab
+from labcontainer.widgets import Terminal
+lab = Lab("07")
+box = lab.engine.containers.run("lab/base", ["sleep", "600"], detach=True, name="box", hostname="box")
+shell = Terminal(box, "sh")
+shell
+"""
 OVERLAY = "from labcontainer.widgets import OverlayBench; bench = OverlayBench(); bench"
 
 
@@ -168,3 +176,49 @@ def test_the_life_of_a_container_is_steered_by_mouse_and_keyboard_and_seen_from_
     expect(here).to_contain_text("removed")
     expect(verbs.locator(".lab-refused")).to_have_count(8)
     expect(verbs).to_contain_text("it was removed")
+
+
+@pytest.mark.timeout(300)
+def test_a_terminal_is_typed_at_pasted_into_copied_from_and_detached(lab_page: LabPage) -> None:
+    lab_page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card = _open(lab_page, "terminal", TERMINAL)
+    rows, keyboard = card.locator(".xterm-rows"), lab_page.page.keyboard
+    card.locator(".xterm-screen").click()
+    # Keys that are JupyterLab's own elsewhere: the cell is neither run nor deleted.
+    keyboard.type("echo dd $((6 * 7)); hostname")
+    keyboard.press("Shift+Enter")
+    expect(rows).to_contain_text("dd 42")
+    expect(rows).to_contain_text("box")
+    # The program has the size that is seen.
+    keyboard.type("stty size\n")
+    expect(rows).to_contain_text(re.compile(r"24 1\d\d"))
+    keyboard.type("sleep 600\n")
+    keyboard.press("Control+c")
+    keyboard.type("echo code $?\n")
+    expect(rows).to_contain_text("code 130")
+
+    lab_page.page.evaluate("() => navigator.clipboard.writeText('echo pa' + 'sted\\n')")
+    keyboard.press("Control+Shift+v")
+    expect(rows).to_contain_text("echo pasted")
+    keyboard.press("Shift+Escape")
+    expect(card.get_by_role("button", name="Detach")).to_be_focused()
+    card.get_by_role("button", name="Copy").click()
+    assert "dd 42" in lab_page.page.evaluate("() => navigator.clipboard.readText()")
+
+    # Output that never ends is shown as fast as it can be drawn, and can be stopped.
+    card.locator(".xterm-screen").click()
+    keyboard.type("while :; do echo yes-yes; done\n")
+    expect(rows).to_contain_text("yes-yes")
+    keyboard.press("Control+c")
+    keyboard.type("echo it was $((40 + 2))\n")
+    expect(rows).to_contain_text("it was 42")
+
+    lab_page.run_in_new_cell("shell.feed('echo from-py' + 'thon\\n'); shell.wait_for('from-python')[-11:], box.status")
+    lab_page.output_of(0)
+    expect(rows).to_contain_text("from-python")
+    card.get_by_role("button", name="Detach").click()
+    expect(card.locator(".lab-chip")).to_contain_text("detached")
+    card.get_by_role("button", name="Run it again").press("Enter")
+    expect(card.locator(".lab-chip")).to_contain_text("attached")
+    lab_page.restart()
+    lab_page.run_in_new_cell("1 + 1")

@@ -27,7 +27,9 @@ def test_no_source_changed_since_the_bundles_were_built() -> None:
 
 @pytest.mark.parametrize("name", NOTE["bundles"])
 def test_a_bundle_fetches_nothing(name: str) -> None:
-    assert not re.search(r"https?://|url\(|@import|import\(|\bfetch\(", (STATIC / name).read_text())
+    # The names of HTML and SVG look like addresses, and nobody calls there.
+    text = re.sub(r"http://www\.w3\.org/(1999/xhtml|2000/svg)\b", "", (STATIC / name).read_text())
+    assert not re.search(r"https?://|url\(|@import|import\(|\bfetch\(", text)
 
 
 def test_the_lockfile_names_no_host() -> None:

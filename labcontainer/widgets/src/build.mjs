@@ -13,7 +13,7 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "static");
-const widgets = ["dashboard", "doctor", "isolation", "lifecycle", "overlay", "trace"];
+const widgets = ["dashboard", "doctor", "isolation", "lifecycle", "overlay", "terminal", "trace"];
 
 const digest = (bytes) => "sha256:" + createHash("sha256").update(bytes).digest("hex");
 
