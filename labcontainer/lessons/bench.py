@@ -55,6 +55,9 @@ T = TypeVar("T")
 class Lab:
     """The bench of the lesson `lesson`, which asks and checks what stands in ``labcontainer/lessons/lesson_NN.py``."""
 
+    # Whether a cell could not run here: then it has made none of its variables either.
+    _lacks_something = False
+
     def __init__(self, lesson: str) -> None:
         self.lesson = lesson
         self.student = student.current()
@@ -121,7 +124,7 @@ class Lab:
     def where_possible(self) -> Iterator[None]:
         """A block that needs what a machine may lack: where it does, a sentence says so, and the lesson goes on.
 
-        The same where a file of this lab is missing, because the cell that makes it could not run, or was skipped.
+        The same where a file of this lab, or a variable, is missing, because the cell that makes it could not run.
         """
         try:
             yield
@@ -131,12 +134,17 @@ class Lab:
                 raise
             name = missing.relative_to(self.directory if self.directory in missing.parents else self.root)
             print(f"This cell needs {name}, which an earlier cell makes where your machine allows it.")  # noqa: T201
+        except NameError as error:
+            if not self._lacks_something:
+                raise
+            print(f"This cell needs {error.name}, which an earlier cell makes where your machine allows it.")  # noqa: T201
         except (HostError, InitError, KernelError) as error:
             # 126 and 127 are about the command in the container, not about the machine.
             if isinstance(error, InitError) and error.exit_code != 125:
                 raise
             if isinstance(error, KernelError) and error.errno not in _REFUSALS:
                 raise
+            self._lacks_something = True
             print(f"This cell cannot run on your machine, and the lesson goes on without it: {error}")  # noqa: T201
 
     def until(self, true: Callable[[], bool], seconds: float = 30) -> None:

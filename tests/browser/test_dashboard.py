@@ -1,10 +1,13 @@
 """The cgroup dashboard in a real JupyterLab, beside containers under load: used by mouse, by keyboard and by Python."""
 
 import re
+import time
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
 
+from labcontainer.engine import default_directories
 from tests.browser.conftest import THEMES, LabPage
 from tests.browser.test_widget_looks import FAINT, _assert_legible
 
@@ -32,6 +35,17 @@ quiet = lab.engine.containers.run("lab/base", ["sleep", "600"], name="quiet", de
 dashboard = CgroupDashboard(busy, quiet)
 dashboard
 """
+
+
+@pytest.fixture(autouse=True)
+def cleared() -> Iterator[None]:
+    """Wait for the janitor, who ends the containers after the notebook kernel."""
+    lessons = default_directories()[0] / "lessons"
+    before = set(lessons.glob("08-*"))
+    yield
+    deadline = time.monotonic() + 60
+    while set(lessons.glob("08-*")) - before and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _open(lab_page: LabPage, *cells: str) -> Locator:

@@ -129,6 +129,17 @@ def test_what_an_earlier_cell_has_not_made_is_named(tmp_path: Path, capsys: pyte
         Path("/nonexistent/file").read_text()
 
 
+def test_a_variable_that_a_refused_cell_has_not_made_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    lab = object.__new__(bench.Lab)
+    with pytest.raises(NameError), lab.where_possible():
+        raise NameError("a slip of the lesson's own", name="boxx")
+    with lab.where_possible():
+        raise HostError("resource limits for an ordinary user")
+    with lab.where_possible():
+        raise NameError("name 'box' is not defined", name="box")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("This cell needs box, which an earlier cell makes")
+
+
 @pytest.mark.parametrize("lesson", sorted(Path(bench.__file__).parent.glob("lesson_*.py")), ids=lambda path: path.stem)
 def test_what_a_lesson_asks_can_be_put_and_filled_in(lesson: Path) -> None:
     content = bench.content(lesson.stem.removeprefix("lesson_"))
