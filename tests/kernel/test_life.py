@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -232,11 +233,12 @@ def test_a_client_that_reads_nothing_wedges_nobody(engine: Engine, start: Callab
 def test_a_command_that_does_not_read_its_stdin_wedges_nobody(start: Callable[..., Container]) -> None:
     container = start(["sleep", "60"], stdin_open=True)
     connection = container.attach()
-    for _ in range(64):
-        connection.feed(bytes(32768))
-    connection.close()
+    feeding = threading.Thread(target=lambda: [connection.feed(bytes(32768)) for _ in range(64)])
+    feeding.start()  # it waits when the monitor holds as much as it may, until the container has ended
     container.stop(timeout=0.2)
     assert container.status == "exited"
+    feeding.join()
+    connection.close()
 
 
 def test_sigpipe_is_what_it_is_in_any_shell(engine: Engine) -> None:
@@ -244,8 +246,6 @@ def test_sigpipe_is_what_it_is_in_any_shell(engine: Engine) -> None:
 
 
 def test_a_container_that_is_started_twice_at_once_runs_once(engine: Engine) -> None:
-    import threading
-
     container = engine.containers.create("lab/base", ["sleep", "60"])
     refused: list[Exception] = []
 
