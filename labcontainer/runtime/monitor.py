@@ -211,8 +211,9 @@ class Monitor:
         # The channel has closed without a word: execve has succeeded (or init was killed, which its pidfd tells).
         if self.started and self.made.child is not None:
             self._save(replace(self.state, status=Status.RUNNING, started_ns=time.time_ns(), finished_ns=None))
-            self.relay.tell("started", pid=self.made.child.pid)
+            # Before anybody hears of it: who asked for the start may tell of what came after it, a restart.
             self._event("start")
+            self.relay.tell("started", pid=self.made.child.pid)
             if self.health:
                 self.health.begin(self.directory, self.state, Path(self.request.cache))
 
