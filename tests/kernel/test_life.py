@@ -233,7 +233,12 @@ def test_a_client_that_reads_nothing_wedges_nobody(engine: Engine, start: Callab
 def test_a_command_that_does_not_read_its_stdin_wedges_nobody(start: Callable[..., Container]) -> None:
     container = start(["sleep", "60"], stdin_open=True)
     connection = container.attach()
-    feeding = threading.Thread(target=lambda: [connection.feed(bytes(32768)) for _ in range(64)])
+
+    def feed() -> None:
+        for _ in range(64):
+            connection.feed(bytes(32768))
+
+    feeding = threading.Thread(target=feed)
     feeding.start()  # it waits when the monitor holds as much as it may, until the container has ended
     container.stop(timeout=0.2)
     assert container.status == "exited"
