@@ -41,7 +41,9 @@ def test_a_life_from_created_to_removed(life: LifecycleView) -> None:
     life.start()
     assert (life.state, life.look().process[:1]) == ("running", "S")
     life.pause()
-    assert (life.state, life.verbs["exec"]) == ("paused", "cannot exec container pet: it is paused; unpause it first")
+    assert life.state == "paused"
+    assert life.verbs["exec"].startswith("cannot exec container pet: it is paused; ")
+    assert life.verbs["exec"].endswith(": unpause it first")
     assert life.look().freezer[1] in ("FROZEN", "frozen 1")
     life.unpause()
     assert life.exec("false") == 1
