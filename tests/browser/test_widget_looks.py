@@ -109,6 +109,7 @@ WIDGETS = {
 }
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_widget_is_drawn_in_this_theme(lab_page: LabPage, theme: str) -> None:
     lab_page.open_cells(*WIDGETS.values())
