@@ -35,6 +35,7 @@ FILES = (
     "blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device",
     "memory.max", "memory.swap.max", "memory.low", "cpu.weight", "cpu.max", "io.max", "io.bfq.weight",
 )  # fmt: skip
+V2_FILES = ("memory.max", "memory.swap.max", "memory.low", "cpu.weight", "cpu.max", "io.max", "pids.max")
 
 
 @pytest.mark.usefixtures("needs_root")
@@ -114,7 +115,8 @@ def test_runc_sets_the_same_limits_from_the_same_config(
         settings |= {"mem_swappiness": 10, "oom_kill_disable": True}
     with running(engine, **settings) as container:
         ours = files_of(container.pid)
-        assert len(ours) > 8
+        # Version 2 has fewer files for the same, and no cpuset where the Linux kernel is for one CPU.
+        assert len(ours) > 8 or set(V2_FILES) <= set(ours)
         with run_by_runc(engine, runc, container, tmp_path) as pid:
             assert files_of(pid) == ours
 
