@@ -91,8 +91,8 @@ life
 TERMINAL = """
 from labcontainer.lessons import Lab
 from labcontainer.widgets import Terminal
-lab = Lab("07")
-box = lab.engine.containers.run("lab/base", ["sleep", "600"], detach=True, hostname="box")
+other = Lab("07")  # the first one would be cleared away, and the container above with it
+box = other.engine.containers.run("lab/base", ["sleep", "600"], detach=True, hostname="box")
 shell = Terminal(box, "sh")
 shell.feed("hostname; ls -l /etc | head -5; ps\\n")
 shell.feed("printf '\\\\033[32mgreen \\\\033[31mred \\\\033[34mblue \\\\033[33myellow\\\\033[0m %s\\\\n' done\\n")
