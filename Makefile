@@ -46,6 +46,8 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/start.py $(ARGS)
 	@$(BIN)/python benchmarks/exec.py $(ARGS)
 	@$(BIN)/python benchmarks/trace.py $(ARGS)
+	@$(BIN)/python benchmarks/many.py --running 0,50 --churn 200
+	@$(BIN)/python benchmarks/chaos.py 40
 
 clean:
 	rm -rf .venv build dist test-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

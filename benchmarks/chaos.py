@@ -27,30 +27,23 @@ import statistics
 import sys
 import tempfile
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NoReturn
 
 import audit
 import deeds
+from actor import Actor, Wedged
 from audit import Auditor, Found
 from deeds import DEEDS, Deed
 
 from labcontainer.engine import Engine
-from labcontainer.errors import InitError, LabError
 from labcontainer.kernel import process
 from labcontainer.kernel.cgroup import delegation
 
-LIMIT_S = 30 * audit.SLOW
 _ALWAYS = ("client", "zygote", "monitor", "init", "all", "nobody")
 _TICK = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"
-
-
-class Wedged(Exception):
-    """Somebody has not come to an end in time."""
 
 
 @dataclass(slots=True)
@@ -81,71 +74,6 @@ def draw(seed: int, number: int) -> Round:
     victims = _ALWAYS + deed.victims * 3
     actor = dice.choice(("lab", "API")) if deed.lines else "API"
     return Round(number, deed, actor, dice.choice(victims), dice.random())
-
-
-class Actor:
-    """A child that does one thing and ends; what it prints and its answer are kept."""
-
-    known: ClassVar[set[int]] = set()
-
-    def __init__(self, work: Callable[[], object], out: Path) -> None:
-        self.out = out
-        self._answer, writing = os.pipe2(os.O_CLOEXEC)
-        self.pid = os.fork()
-        if self.pid == 0:
-            # Here runs the client: a process with everything imported, so that no moment is spent on that.
-            self._work(work, writing)
-        self.known.add(self.pid)
-        os.close(writing)
-
-    def _work(self, work: Callable[[], object], writing: int) -> NoReturn:
-        code = 1
-        try:
-            os.setsid()
-            with open(self.out, "wb") as file, open(os.devnull, "rb") as null:
-                for source, target in ((null, 0), (file, 1), (file, 2)):
-                    os.dup2(source.fileno(), target)
-            answer = work()
-            code = answer if isinstance(answer, int) else 0
-            os.write(writing, json.dumps(answer).encode())
-        except (LabError, OSError, SystemExit) as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            code = error.exit_code if isinstance(error, InitError) else 1
-        except BaseException:  # noqa: BLE001  told to the driver, which counts it as a fault
-            traceback.print_exc()
-            code = 99
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        audit.reap(self.known)
-        return audit.start_time(self.pid) is None
-
-    def end(self) -> tuple[int, object]:
-        """Wait for it: exit status and answer. Raises: Wedged."""
-        deadline = time.monotonic() + LIMIT_S
-        try:
-            while not self.done:
-                if time.monotonic() > deadline:
-                    raise Wedged(f"{_where(self.pid)}: {self.out.read_text(errors='replace')[-300:]}")
-                time.sleep(0.001)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            self.known.discard(self.pid)
-            with open(self._answer, "rb") as file:
-                said = file.read()
-        return code, json.loads(said) if said else None
-
-
-def _where(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return f"waits in {Path(f'/proc/{pid}/wchan').read_text()}"
-    return "it waits"
 
 
 class Chaos:
@@ -367,19 +295,21 @@ class Chaos:
         if leaks := self.auditor.leaks(Actor.known):
             one.faults += [("leaked", leak) for leak in leaks]
             self._tidy(leaks)
-        self._count_descriptors(one)
+        held: list[str] = audit.settled(self._more_descriptors)
+        one.faults += [("leaked", line) for line in held]
         log = (self.run / "zygote.log").read_text(errors="replace")
         if len(log) > self.zygote_log:
             one.faults.append(("crashed", f"zygote.log: {log[self.zygote_log :][-1200:]}"))
             self.zygote_log = len(log)
 
-    def _count_descriptors(self, one: Round) -> None:
+    def _more_descriptors(self) -> list[str]:
+        more = []
         for each in [*audit.processes(self.containers).values(), Found(os.getpid(), 0, "driver")]:
             held = audit.descriptors(each.pid)
             key = each.role + each.container
             if each.role in ("zygote", "monitor", "driver") and held > self.fds.setdefault(key, held):
-                one.faults.append(("leaked", f"descriptors of the {each.role}: {self.fds[key]}, then {held}"))
-                self.fds[key] = held
+                more.append(f"descriptors of the {each.role}: {self.fds[key]}, then {held}")
+        return more
 
     def _tidy(self, leaks: list[str]) -> None:
         """So that the next round does not find the same again."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _TRIALS = 3
+_REPLACED = {beside(Path(name)).name: name for name in (record.RECORD, record.REQUEST, CONFIG)}
 
 
 def mend(engine: Engine, directory: Path) -> list[str]:
@@ -52,7 +53,8 @@ def mend(engine: Engine, directory: Path) -> list[str]:
 def _mend(engine: Engine, directory: Path, who: str) -> list[str]:
     try:
         written = state.load(directory)
-        now = state.observe(directory)
+        # As good as every one is well, and every command looks at all of them.
+        now = written if written.attended else state.observe(directory)
     except NotFound:
         with engine.locked():
             return _never_began(directory)
@@ -80,12 +82,12 @@ def _mend(engine: Engine, directory: Path, who: str) -> list[str]:
 
 
 def _half_written(engine: Engine, directory: Path) -> str | None:
-    for name in (record.RECORD, record.REQUEST, CONFIG):
-        half = beside(directory / name)
-        if half.exists():
+    for beside_it, name in _REPLACED.items():
+        half = f"{directory}/{beside_it}"
+        if os.path.exists(half):
             with engine.locked():  # whoever writes them holds that lock
-                if half.exists():
-                    half.unlink()
+                if os.path.exists(half):
+                    os.unlink(half)
                     return name
     return None
 

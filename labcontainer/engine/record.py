@@ -67,7 +67,8 @@ def write_request(directory: Path, request: Request) -> None:
 
 def _read(directory: Path, name: str) -> dict[str, Any]:
     try:
-        fields = json.loads((directory / name).read_text())
+        with open(f"{directory}/{name}", "rb") as file:
+            fields = json.loads(file.read())
     except FileNotFoundError:
         raise NotFound("container", directory.name) from None
     except ValueError as error:

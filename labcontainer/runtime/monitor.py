@@ -191,8 +191,13 @@ class Monitor:
             self.relay.answer(client, "policy")
 
     def _client_went(self, client: Client) -> None:
-        # Who asked for it was killed before it could say "start": nobody else would ever start this init.
         if client is self.creator and not self.started and self.made.child is not None:
+            if self.state.started_ns is not None and self.request.restart.policy != "no":
+                # It is to run again, as its policy says, whoever was killed in carrying that out.
+                self.started = True
+                self.made.start()
+                return
+            # Who asked for it was killed before it could say "start": nobody else would ever start this init.
             process.pidfd_send_signal(self.made.child.pidfd, signal.SIGKILL)
         # Who was stopping it was killed: what still runs is under its policy again.
         if client is self.halter and not self.ended:
