@@ -32,10 +32,10 @@ def run(
 
     See: man 7 pid_namespaces (init's duties)
     """
-    if hidden:
-        # /proc/1 would show the container's root the host's Python, to be written to (CVE-2019-5736), and our memory.
+    if not hidden:
+        # In a user namespace nobody outside could join a PID 1 that is not dumpable: there would be no exec.
         with contextlib.suppress(OSError):  # a filter of the bundle's own may refuse it
-            process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_DISABLE)
+            process.prctl(Prctl.PR_SET_DUMPABLE, Dumpable.SUID_DUMP_USER)
     every = signal.valid_signals()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, every)
     child = process.fork()
