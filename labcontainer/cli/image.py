@@ -11,7 +11,7 @@ from labcontainer.cli import Session, units
 from labcontainer.cli.each import each_name
 from labcontainer.cli.filters import filter_option
 from labcontainer.cli.format import Listing
-from labcontainer.cli.prune import confirmed, report
+from labcontainer.cli.prune import confirmed, report, said
 
 HISTORY = Listing(
     "*formatter.historyContext",
@@ -84,9 +84,7 @@ def prune(session: Session, every: bool, filters: dict[str, list[str]], force: b
     if not force and not confirmed(f"WARNING! This will remove all {what}."):
         return
     done = session.engine().images.prune({**filters, **({"dangling": ["false"]} if every else {})})
-    report(
-        "Deleted Images:", (f"{word.lower()}: {what}" for one in done["ImagesDeleted"] for word, what in one.items())
-    )
+    report("Deleted Images:", said(done["ImagesDeleted"]))
     click.echo(f"Total reclaimed space: {units.size(done['SpaceReclaimed'])}")
 
 

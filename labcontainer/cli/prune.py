@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -29,14 +29,16 @@ def containers(session: Session, filters: dict[str, list[str]], force: bool) -> 
 
 
 @click.command("prune")
-@click.option("-a", "--all", "every", is_flag=True, help="All layers without a container, and all caches, too.")
+@click.option(
+    "-a", "--all", "every", is_flag=True, help="All images and layers without a container, and all caches, too."
+)
 @filter_option("Those containers alone that fit: until=24h (made before then), label=…, label!=…", short=False)
 @_force
 @click.pass_obj
 def system(session: Session, every: bool, filters: dict[str, list[str]], force: bool) -> None:
-    """Remove what nobody uses: containers that do not run, and unpacked layers without an image.
+    """Remove what nobody uses: containers that do not run, images without a name, and unpacked layers without an image.
 
-    Layers are unpacked again when they are needed again. Images stay.
+    Layers are unpacked again when they are needed again.
     """
     if not force and not confirmed(_warning(filters, every=every)):
         return
@@ -46,6 +48,9 @@ def system(session: Session, every: bool, filters: dict[str, list[str]], force: 
     total = reclaimed["SpaceReclaimed"]
     reclaimed = engine_prune.layers(engine, all=every)
     report("Deleted Layers:", reclaimed["LayersDeleted"])
+    total += reclaimed["SpaceReclaimed"]
+    reclaimed = engine.images.prune({**filters, "dangling": ["false" if every else "true"]})
+    report("Deleted Images:", said(reclaimed["ImagesDeleted"]))
     total += reclaimed["SpaceReclaimed"]
     if every:
         reclaimed = engine_prune.cache(engine)
@@ -57,11 +62,15 @@ def system(session: Session, every: bool, filters: dict[str, list[str]], force: 
 def _warning(filters: dict[str, list[str]], *, every: bool) -> str:
     lines = ["WARNING! This will remove:", "  - all stopped containers"]
     if every:
-        lines += ["  - all unpacked layers without at least one container associated to them", "  - all caches"]
+        lines += [
+            f"  - all {what} without at least one container associated to them"
+            for what in ("unpacked layers", "images")
+        ]
+        lines += ["  - all caches"]
     else:
-        lines += ["  - all unpacked layers that belong to no image and no container"]
+        lines += ["  - all unpacked layers that belong to no image and no container", "  - all dangling images"]
     if filters:
-        lines += ["", "  Containers to be pruned will be filtered with:"]
+        lines += ["", "  Containers and images to be pruned will be filtered with:"]
         lines += [f"  - {name}={value}" for name, values in sorted(filters.items()) for value in values]
     return "\n".join([*lines, ""])
 
@@ -71,6 +80,11 @@ def confirmed(warning: str) -> bool:
     click.echo(f"{warning}\nAre you sure you want to continue? [y/N] ", nl=False)
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() == "y"
+
+
+def said(done: Iterable[dict[str, str]]) -> Iterator[str]:
+    """docker's words for what was done to images: ``untagged: x:1``, ``deleted: sha256:…``."""
+    return (f"{word.lower()}: {what}" for one in done for word, what in one.items())
 
 
 def report(head: str, deleted: Iterable[str]) -> None:

@@ -109,6 +109,8 @@ def test_prune_takes_what_nobody_needs_and_a_start_has_it_made_again(
     done = answer(lab_call, "y\n", "system", "prune", "-a")
     assert "Deleted Layers:" in done.stdout
     assert "Deleted Caches:" in done.stdout
+    assert "untagged: lab/python:latest\n" in done.stdout
+    assert "lab/base:latest" not in done.stdout  # web stands on it
     assert {place.name for place in own_images.snapshots.unpacked()} == base  # web stands on it
     assert own_images.df()["BuildCache"] == []
     assert web.exec_run(["ls", "/bin/sh"]).exit_code == 0
