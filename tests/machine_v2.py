@@ -120,7 +120,7 @@ def script(box: Path, arguments: list[str]) -> str:
     variables = {
         "LAB_BOX": str(box),
         "LAB_CLOSED": shlex.join(str(ancestor) for ancestor in sorted(ancestors) if not ancestor.stat().st_mode & 1),
-        "LAB_PYTHON": sys.prefix,
+        "LAB_PYTHONS": shlex.join(map(str, pythons)),
         "LAB_REPOSITORY": str(REPOSITORY),
         "LAB_SLOW": str(SLOWER),
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

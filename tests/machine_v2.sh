@@ -1,6 +1,6 @@
 # What the guest of machine_v2.py does, as its first process: it makes itself a root to write to, and runs the tests twice.
 #
-#     LAB_BOX=directory LAB_REPOSITORY=directory LAB_PYTHON=directory LAB_CLOSED="directory …" sh machine_v2.sh command …
+#     LAB_BOX=directory LAB_REPOSITORY=directory LAB_PYTHONS="directory …" LAB_CLOSED="directory …" sh machine_v2.sh command …
 #
 # The root is the host's files by hostfs, read only; over them lies the guest's disk. The second part runs in that root.
 off() {
@@ -42,6 +42,18 @@ ip link set lo up
 ln -sfn "/usr/lib/uml/modules/$(uname -r)" "/lib/modules/$(uname -r)"
 ulimit -n 65536
 
+# Where Python is in root's home, other users could not run it.
+for closed in $LAB_CLOSED; do
+    chmod a+x "$closed"
+done
+# Held, wherever they are: what is mounted next may hide them.
+held=0
+for python in $LAB_PYTHONS; do
+    held=$((held + 1))
+    mkdir -p /run/held/$held
+    mount --bind "$python" /run/held/$held
+done
+
 # On an overlay no other overlay can have its upperdir, so what holds containers is on the disk itself. Not in a tmpfs:
 # that has no user.* attributes before Linux 6.6, without which an overlay with userxattr has no opaque directories.
 for place in /tmp /home /var/lib/labcontainer; do
@@ -49,27 +61,26 @@ for place in /tmp /home /var/lib/labcontainer; do
     mount --bind "/run/disk$place" $place
 done
 chmod 1777 /tmp
-# Where Python is in root's home, other users could not run it.
-for closed in $LAB_CLOSED; do
-    chmod a+x "$closed"
-done
 
 # The source is a copy: it may be edited meanwhile.
 mkdir /run/disk/source
 tar -xf /run/lab/source.tar --no-same-owner -C /run/disk/source
 cp -r /run/lab/images /run/disk/images
 chmod -R a+rX /run/disk
-mkdir -p /run/python
-mount --bind "$LAB_PYTHON" /run/python
+mkdir -p "$LAB_REPOSITORY"
 mount --bind /run/disk/source "$LAB_REPOSITORY"
-if [ "${LAB_PYTHON#"$LAB_REPOSITORY"/}" != "$LAB_PYTHON" ]; then
-    mkdir -p "$LAB_PYTHON"
-    mount --move /run/python "$LAB_PYTHON"
-fi
+held=0
+for python in $LAB_PYTHONS; do
+    held=$((held + 1))
+    if [ ! -e "$python/bin" ]; then
+        mkdir -p "$python"
+        mount --bind /run/held/$held "$python"
+    fi
+done
 cd "$LAB_REPOSITORY"
 
 export LAB_STARTER_IMAGES=/run/disk/images HOME=/root USER=root LOGNAME=root
-unset LAB_BOX LAB_CLOSED LAB_PYTHON LAB_REPOSITORY
+unset LAB_BOX LAB_CLOSED LAB_PYTHONS LAB_REPOSITORY
 as_root=0
 "$@" || as_root=$?
 
