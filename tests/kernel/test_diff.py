@@ -60,8 +60,8 @@ def test_a_fresh_container_has_changed_nothing(engine: Engine) -> None:
         ("chown 0:0 /etc/passwd", []),
         ("echo x > /etc/new; rm /etc/new", []),
         ("rm /etc/passwd; mkdir /etc/passwd; touch /etc/passwd/f", ["C /etc", "C /etc/passwd", "A /etc/passwd/f"]),
-        ("rm -r /etc; echo x > /etc", ["C /etc"]),
-        ("rm -r /etc", ["D /etc"]),
+        ("rm -r /home; echo x > /home", ["C /home"]),
+        ("rm -r /home", ["D /home"]),
         ("mv /etc/passwd /etc/p", ["C /etc", "A /etc/p", "D /etc/passwd"]),
         ("mkdir '/a b'; touch \"/a b/ü\n\"", ["A /a b", "A /a b/ü\n"]),
     ],
@@ -72,16 +72,16 @@ def test_changes_are_told_in_dockers_letters(engine: Engine, script: str, expect
 
 
 def test_a_directory_made_anew_hides_what_was_in_it(engine: Engine) -> None:
-    with changed(engine, "rm -r /etc; mkdir /etc; echo x > /etc/new; echo > /etc/passwd") as box:
+    with changed(engine, "rm -r /var; mkdir /var; echo x > /var/new; mkdir /var/log; echo > /var/log/f") as box:
         found = lines(box)
-    assert {"C /etc", "A /etc/new", "C /etc/passwd", "D /etc/group", "D /etc/os-release"} <= set(found)
+    assert {"C /var", "A /var/new", "A /var/log/f", "D /var/tmp"} <= set(found)
     assert found == sorted(found, key=lambda line: line[2:].split("/"))
 
 
 def test_a_moved_directory_is_gone_here_and_new_there(engine: Engine) -> None:
-    with changed(engine, "mv /etc /moved") as box:
+    with changed(engine, "mv /home /moved") as box:
         found = lines(box)
-    assert {"D /etc", "A /moved", "A /moved/passwd", "A /moved/group"} <= set(found)
+    assert {"D /home", "A /moved", "A /moved/student"} <= set(found)
 
 
 def test_volumes_show_only_the_place_where_they_are(engine: Engine, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_many_changes_are_told_whole(engine: Engine) -> None:
 
 
 def test_it_reads_no_further_than_a_link(engine: Engine) -> None:
-    with changed(engine, "rm -r /etc; ln -s /proc /etc") as box:
-        assert lines(box) == ["C /etc"]
+    with changed(engine, "rm -r /home; ln -s /proc /home") as box:
+        assert lines(box) == ["C /home"]
 
 
 # -- marks made by hand
