@@ -90,11 +90,11 @@ def receive(connection: socket.socket) -> Message | None:
 
     Raises: OSError; ValueError where the datagram is no message of ours.
     """
-    size = array.array("i").itemsize * _MOST_DESCRIPTORS
     try:
-        data, ancillary, _, _ = connection.recvmsg(_MESSAGE_BYTES, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC)
+        data, ancillary = _datagram(connection)
     except ConnectionResetError:
-        return None
+        # It has ended without having read all that was sent to it. That is told once, before what it had said itself.
+        data, ancillary = _datagram(connection)
     if not data:
         return None
     if data[0] <= STDERR:
@@ -103,6 +103,12 @@ def receive(connection: socket.socket) -> Message | None:
     if not isinstance(body, dict):
         raise ValueError("a message must be a JSON object")
     return Message(body, fds=_descriptors(ancillary))
+
+
+def _datagram(connection: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+    room = socket.CMSG_SPACE(array.array("i").itemsize * _MOST_DESCRIPTORS)
+    data, ancillary, _, _ = connection.recvmsg(_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    return data, ancillary
 
 
 def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, ...]:

@@ -182,4 +182,8 @@ def _names(spec: Spec) -> None:
     if spec.domainname:
         namespaces.setdomainname(spec.domainname)
     for name, value in (spec.linux.sysctl if spec.linux else {}).items():
-        procfs.write(sysctls.path(name), value)
+        if sysctls.name(name) == "kernel.domainname":
+            # Its file is for the first user namespace's root alone, also where the UTS namespace is ours.
+            namespaces.setdomainname(value)
+        else:
+            procfs.write(sysctls.path(name), value)
