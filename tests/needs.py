@@ -31,6 +31,8 @@ PACKAGES = {
     "bwrap": "bubblewrap",
     "busybox": "busybox-static",
     "chromium": "chromium",
+    "containerd-shim-runc-v2": "containerd",
+    "ctr": "containerd",
     "docker": "docker.io",
     "dockerd": "docker.io",
     "ip": "iproute2",

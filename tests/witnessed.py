@@ -93,6 +93,8 @@ def told(events: Iterable[Event]) -> Iterator[Call]:
             name, arguments = "clone", (frozenset({"SIGCHLD"}),)
         elif event.call == "clone3":
             arguments = ({argument: value(text) for argument, text in event.arguments},)
+        elif event.call in ("mkdirat", "mknodat"):
+            name = _SAME[event.call]
         elif event.call == "netlink":
             # strace does not know this message's number by its name.
             arguments = (frozenset({RTM_NEWLINK}),)

@@ -91,6 +91,24 @@ def mknod(path: Path | str, mode: int, device: int = 0) -> None:
     observe("mknod", os.mknod, pathname=path, mode=Mode(mode), dev=Device(device))
 
 
+def mkdirat(dirfd: int, path: str, mode: int = 0o755) -> None:
+    """Make the directory `path`, counted from `dirfd`.
+
+    Raises: KernelError (EEXIST). See: man 2 mkdirat
+    """
+    observe("mkdirat", lambda dirfd, path, mode: os.mkdir(path, mode, dir_fd=dirfd), dirfd=dirfd, path=path,
+            mode=Mode(mode))  # fmt: skip
+
+
+def mknodat(dirfd: int, path: str, mode: int) -> None:
+    """Make an empty file or a fifo, as the file's type in `mode` says, at `path` counted from `dirfd`.
+
+    Raises: KernelError (EEXIST). See: man 2 mknodat
+    """
+    observe("mknodat", lambda dirfd, path, mode: os.mknod(path, mode, dir_fd=dirfd), dirfd=dirfd, pathname=path,
+            mode=Mode(mode))  # fmt: skip
+
+
 def symlink(target: str, path: Path | str) -> None:
     """Make the symbolic link `path`, which leads to `target`.
 

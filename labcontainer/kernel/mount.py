@@ -157,28 +157,39 @@ def set_propagation(target: str | Path, flags: MountFlag) -> None:
     mount(None, target, None, flags)
 
 
-def open_tree(path: str | Path, flags: OpenTreeFlag) -> Tree:
-    """Take hold of the mount at `path`; with OPEN_TREE_CLONE of a copy of it, as a bind mount would make.
+def open_tree(path: str | Path | int, flags: OpenTreeFlag) -> Tree:
+    """Take hold of the mount at `path`, or of what a descriptor stands for; with OPEN_TREE_CLONE of a copy of it.
 
     Needs: Linux 5.2; for a clone CAP_SYS_ADMIN. Raises: KernelError. See: man 2 open_tree
     """
     flags |= OpenTreeFlag.OPEN_TREE_CLOEXEC
-    return Tree(invoke("open_tree", dfd=At.AT_FDCWD, filename=path, flags=flags))
+    dfd, name = (path, "") if isinstance(path, int) else (At.AT_FDCWD, path)
+    if isinstance(path, int):
+        flags |= OpenTreeFlag.AT_EMPTY_PATH
+    return Tree(invoke("open_tree", dfd=dfd, filename=name, flags=flags))
 
 
-def move_mount(tree: Tree, target: str | Path, flags: MoveMountFlag = MoveMountFlag(0)) -> None:
-    """Put `tree` at the path `target`, whose last part must not be a symbolic link.
+def move_mount(tree: Tree, target: str | Path | int, flags: MoveMountFlag = MoveMountFlag(0)) -> None:
+    """Put `tree` at the path `target`, whose last part must not be a symbolic link, or on what a descriptor stands for.
 
     Needs: Linux 5.2. Raises: KernelError. See: man 2 move_mount
     """
     flags |= MoveMountFlag.MOVE_MOUNT_F_EMPTY_PATH
-    invoke("move_mount", from_dfd=tree.fd, from_pathname="", to_dfd=At.AT_FDCWD, to_pathname=target, flags=flags)
+    dfd, name = (target, "") if isinstance(target, int) else (At.AT_FDCWD, target)
+    if isinstance(target, int):
+        flags |= MoveMountFlag.MOVE_MOUNT_T_EMPTY_PATH
+    invoke("move_mount", from_dfd=tree.fd, from_pathname="", to_dfd=dfd, to_pathname=name, flags=flags)
 
 
 def mount_setattr(
-    target: str | Path | Tree, set: MountAttr, clear: MountAttr = MountAttr(0), *, recursive: bool = False
+    target: str | Path | Tree,
+    set: MountAttr,
+    clear: MountAttr = MountAttr(0),
+    *,
+    propagation: MountFlag = MountFlag(0),
+    recursive: bool = False,
 ) -> None:
-    """Set and clear attributes of one mount, and with `recursive` of all that are mounted below it.
+    """Set and clear attributes of one mount and choose its propagation; with `recursive` of all mounted below it, too.
 
     Unlike a remount this touches no attribute that it does not name, so it works on mounts that a parent namespace has
     locked. Needs: Linux 5.12. Raises: KernelError (ENOSYS before that). See: man 2 mount_setattr
@@ -188,8 +199,8 @@ def mount_setattr(
     if recursive:
         flags |= OpenTreeFlag.AT_RECURSIVE
     # struct mount_attr { __u64 attr_set, attr_clr, propagation, userns_fd; }
-    packed = struct.pack("=4Q", set, clear, 0, 0)
-    attributes = Buffer(packed, attr_set=set, attr_clr=clear, propagation=0, userns_fd=0)
+    packed = struct.pack("=4Q", set, clear, propagation, 0)
+    attributes = Buffer(packed, attr_set=set, attr_clr=clear, propagation=propagation, userns_fd=0)
     invoke("mount_setattr", dfd=fd, path=path, flags=flags, uattr=attributes, usize=len(attributes))
 
 

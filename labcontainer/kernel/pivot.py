@@ -40,5 +40,5 @@ def leave_old_root() -> None:
 
     Raises: KernelError. See: man 2 pivot_root (pivot_root(".", "."))
     """
+    chdir("/")  # the new one: a path that begins there does not climb onto what is mounted on it, but umount2 does
     umount2(".", UmountFlag.MNT_DETACH)
-    chdir("/")

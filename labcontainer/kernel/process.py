@@ -312,6 +312,14 @@ def chdir(path: str | Path) -> None:
     observe("chdir", os.chdir, path=path)
 
 
+def fchdir(fd: int) -> None:
+    """Change to the directory behind `fd`: from here on ``.`` is that one, wherever its name leads meanwhile.
+
+    Raises: KernelError. See: man 2 fchdir
+    """
+    observe("fchdir", os.fchdir, fd=fd)
+
+
 def dup2(oldfd: int, newfd: int) -> None:
     """Make `newfd`, which execve does not close, mean what `oldfd` means.
 

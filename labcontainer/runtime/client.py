@@ -140,6 +140,8 @@ class Zygote:
         directory = Path(request.directory)
         try:
             return self._opened("create", "created", request, begin=begin)
+        except InitError:
+            raise  # it was tried and has failed, whatever its monitor has left written down of itself
         except LabError:
             # A zygote that was killed between our message and its fork leaves no monitor: then nothing has begun yet.
             if not directory.exists() or state.load(directory).monitor is not None:

@@ -5,24 +5,27 @@ Who we are: init, inside the container's root; what is copied is the image's own
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterator
+
+from labcontainer.kernel import process
 
 
-@contextlib.contextmanager
-def opened(path: str) -> Iterator[int]:
-    """The directory as it is now: what is mounted on it later hides it from paths, not from this. Raises: OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def copy(point: int, new: int) -> None:
+    """Copy the directory at `point`, on which nothing is mounted yet, into the directory `new`, which is nowhere yet.
+
+    Raises: OSError.
+    """
+    hidden = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=point)
     try:
-        yield fd
+        process.fchdir(new)
+        _copy_tree(hidden, ".")
     finally:
-        os.close(fd)
+        os.close(hidden)
 
 
-def copy_tree(source: int, target: str) -> None:
-    """Copy what the directory `source` has into `target`, with owners, modes and times. Raises: OSError."""
+def _copy_tree(source: int, target: str) -> None:
+    """Copy what the directory `source` has into `target`, with owners, modes and times."""
     for entry in os.scandir(source):
         status, path = entry.stat(follow_symlinks=False), f"{target}/{entry.name}"
         if entry.is_symlink():
@@ -31,7 +34,7 @@ def copy_tree(source: int, target: str) -> None:
             os.mkdir(path)
             inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
             try:
-                copy_tree(inner, path)
+                _copy_tree(inner, path)
             finally:
                 os.close(inner)
         elif entry.is_file(follow_symlinks=False):

@@ -29,10 +29,10 @@ from labcontainer.kernel import namespaces, process, procfs, trace
 from labcontainer.kernel.cgroup import Cgroup
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.oci.runtime_spec import Process, Spec
-from labcontainer.runtime import channel, command, hooks, reaper, scheduling, sysctls
+from labcontainer.runtime import channel, command, hooks, plan, reaper, scheduling, sysctls
 from labcontainer.runtime.filters import Filter
 from labcontainer.runtime.inside import load_nothing_more
-from labcontainer.runtime.steps import EnterRoot, Held, Step
+from labcontainer.runtime.steps import EnterRoot, Held, Step, bind_console
 
 Joins = dict[CloneFlag, int]
 # Joined by our parent already: a process itself cannot change its PID namespace, nor the owner of new ones.
@@ -104,7 +104,7 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
     progress.stage = "root"
     _make_root(job)
     with stage("terminal", "stdin, stdout and stderr are all that the command inherits"):
-        command.take_stdio(spec.process, job.stdio, connection)
+        _take_stdio(job, spec.process, connection)
     with stage("limits", "what the command may use, and what it must not inherit"):
         if spec.linux is not None:
             scheduling.apply_all(spec.linux)
@@ -121,6 +121,12 @@ def _stages(job: Job, connection: socket.socket, progress: _Progress) -> None:
         if job.reaper:
             reaper.run(path, arguments, variables, connection, hidden=job.hidden)
         command.execute(path, arguments, variables)
+
+
+def _take_stdio(job: Job, told: Process, connection: socket.socket) -> None:
+    command.take_stdio(told, job.stdio, connection)
+    if job.stdio is None and plan.has_own_dev(job.spec):
+        bind_console(0)
 
 
 def _expect(connection: socket.socket, kind: str) -> None:

@@ -6,7 +6,8 @@
 The order matters: sources are picked up while paths mean the host's; then the root changes. /proc and /sys come before
 the old root goes, because in a user namespace the Linux kernel mounts a new /proc only while an old one is in sight;
 everything else after it, because until then the old root lies on the new one, and a link in the image to ``../etc``
-leads to the host's (CVE-2021-30465).
+leads to the host's (CVE-2021-30465). Devices, and what hides parts of /proc, come before the first volume: what lies
+in that another container may exchange while we mount (CVE-2025-31133).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from labcontainer.errors import SpecError
 from labcontainer.kernel.mount import MountFlag
@@ -27,6 +28,7 @@ from labcontainer.runtime.steps import Step
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _ELSEWHERE = re.compile(r"/proc/(\d+)/root(/.*)")  # a place in another container
 _BEFORE_OLD_ROOT_GOES = (("proc", "/proc"), ("sysfs", "/sys"))
+_SYSTEMS = ("/proc", "/sys", "/dev")
 _LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
@@ -75,14 +77,9 @@ def root(spec: Spec, rootfs: Path, snapshot: Overlay | None, *, cgroups: Sequenc
     planned += [_inside(mount) for mount in first]
     planned.append(steps.LeaveOldRoot())
     planned += _propagation(spec)
-    for mount in (mount for mount in spec.mounts if mount not in first):
-        planned += _own_cgroup(mount, cgroups) if mount.type == "cgroup" else [_inside(mount)]
-    planned += _devices(spec, rootless)
+    planned += _onto([mount for mount in spec.mounts if mount not in first], spec, cgroups, rootless)
     if new_net:
         planned.append(steps.LoopbackUp())
-    if spec.linux:
-        planned += [steps.MakeReadonly(path) for path in spec.linux.readonly_paths]
-        planned += [steps.Mask(path) for path in spec.linux.masked_paths]
     if spec.root.readonly:
         planned.append(steps.MakeReadonly("/", why="the image's files must not change while it runs"))
     return tuple(planned)
@@ -94,6 +91,52 @@ def _propagation(spec: Spec) -> list[Step]:
         return []
     flags = mount_options.sort((spec.linux.rootfs_propagation.removeprefix("r"),)).propagation
     return [steps.SetPropagation(flags, why="the bundle's config asks for it")]
+
+
+def _onto(mounts: Sequence[Mount], spec: Spec, cgroups: Sequence[Path], rootless: bool) -> list[Step]:
+    """The other mounts, devices, and what is hidden and protected: that comes first where it does not need a volume."""
+    ours = 1 + max((number for number, mount in enumerate(mounts) if _is_the_systems(mount)), default=-1)
+    if not has_own_dev(spec):
+        ours = len(mounts)  # files are masked with a null device that somebody's mount brings
+    volumes = [mount.destination for mount in mounts[ours:]]
+    covered = _covered(spec)
+    return [
+        *_mounts(mounts[:ours], cgroups),
+        *_devices(spec, rootless),
+        *(step for step in covered if _within(step.path, _SYSTEMS) and not _within(step.path, volumes)),
+        *_mounts(mounts[ours:], cgroups),
+        *(step for step in covered if not _within(step.path, _SYSTEMS) or _within(step.path, volumes)),
+    ]
+
+
+def _is_the_systems(mount: Mount) -> bool:
+    return not is_bind(mount) and _within(mount.destination, _SYSTEMS)
+
+
+def _within(path: str, tops: Iterable[str]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(top) for top in tops)
+
+
+def _mounts(mounts: Sequence[Mount], cgroups: Sequence[Path]) -> list[Step]:
+    planned: list[Step] = []
+    for mount in mounts:
+        planned += _own_cgroup(mount, cgroups) if mount.type == "cgroup" else [_inside(mount)]
+    return planned
+
+
+def _covered(spec: Spec) -> list[steps.MakeReadonly | steps.Mask]:
+    if spec.linux is None:
+        return []
+    protected = [steps.MakeReadonly(path) for path in spec.linux.readonly_paths]
+    return [*protected, *(steps.Mask(path) for path in spec.linux.masked_paths)]
+
+
+def has_own_dev(spec: Spec) -> bool:
+    """Whether /dev is made for the container; else it is somebody's, such as the host's, and has what it needs.
+
+    See: runtime-spec v1.2.0 config-linux.md#default-devices
+    """
+    return any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in spec.mounts)
 
 
 def _shown(mount: Mount, cgroups: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -152,21 +195,16 @@ def _inside(mount: Mount) -> Step:
     )  # fmt: skip
 
 
-def _has_own_dev(spec: Spec) -> bool:
-    # Somebody else's /dev, such as the host's, has what it needs.
-    return any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in spec.mounts)
-
-
 def _bound_devices(spec: Spec) -> list[str]:
     """The host's devices that a user namespace, which can make none, gets bound."""
-    if not _has_own_dev(spec):
+    if not has_own_dev(spec):
         return []
     more = [device.path for device in spec.linux.devices if device.type != "p"] if spec.linux else []
     return list(dict.fromkeys([*(f"/dev/{name}" for name in _DEVICES), *more]))
 
 
 def _devices(spec: Spec, rootless: bool) -> list[Step]:
-    if not _has_own_dev(spec):
+    if not has_own_dev(spec):
         return []
     more = spec.linux.devices if spec.linux else ()
     planned: list[Step] = []

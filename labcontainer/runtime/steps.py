@@ -7,7 +7,6 @@ puts them in order; ``held`` carries the mount trees that are picked up before t
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from labcontainer.errors import KernelError, SpecError
-from labcontainer.kernel import file, mount, namespaces, netlink, pivot
+from labcontainer.errors import SpecError
+from labcontainer.kernel import file, mount, namespaces, netlink, pivot, process
 from labcontainer.kernel.mount import MountAttr, MountFlag, OpenTreeFlag, Tree
 from labcontainer.kernel.namespaces import CloneFlag
 from labcontainer.kernel.notation import flag_names
 from labcontainer.kernel.overlay import Overlay
-from labcontainer.runtime import copy_up
+from labcontainer.runtime import copy_up, mountpoint, new_tree
 from labcontainer.runtime.mount_options import Change
 
 Held = dict[str, Tree]
@@ -168,30 +167,39 @@ class MountFilesystem:
     def execute(self, held: Held) -> None:
         if self.type in ("proc", "sysfs"):
             refuse_link(self.destination)
-        data = self._with_mode()
-        make_directory(self.destination)
+        known = os.path.isdir(self.destination)
+        with mountpoint.made(self.destination) as point:
+            data = self._with_mode(point) if known else self.data
+            if self.copy_up or self.below or self.propagation:
+                self._put_down(point, data)
+            else:
+                process.fchdir(point)
+                mount.mount(self.source, ".", self.type, self.flags, data or None)
+
+    def _put_down(self, point: int, data: str) -> None:
+        """Where there is more to do than mount(2) does, to the tree: its path may lead elsewhere meanwhile."""
+        below = self.below
         if self.copy_up:
-            with copy_up.opened(self.destination) as hidden:
-                self._mount(self.flags & ~MountFlag.MS_RDONLY, data)
-                copy_up.copy_tree(hidden, self.destination)
-            read_only = MountAttr.MOUNT_ATTR_RDONLY if self.flags & MountFlag.MS_RDONLY else MountAttr(0)
-            below = self.below.then(read_only, MountAttr(0))
+            tree = new_tree.create(self.type, self.source, self.flags & ~MountFlag.MS_RDONLY, data)
+            below = below.then(new_tree.attributes(self.flags & MountFlag.MS_RDONLY), MountAttr(0))
         else:
-            self._mount(self.flags, data)
-            below = self.below
-        if below:
-            set_attributes(None, self.destination, below, recursive=True)
-        if self.propagation:
-            mount.set_propagation(self.destination, self.propagation)
+            tree = new_tree.create(self.type, self.source, self.flags, data)
+        try:
+            if self.copy_up:
+                copy_up.copy(point, tree.fd)
+            mount.move_mount(tree, point)
+            if below:
+                mountpoint.set_attributes(tree, below, recursive=True)
+            if self.propagation:
+                mountpoint.set_propagation(tree, self.propagation)
+        finally:
+            tree.close()
 
-    def _mount(self, flags: MountFlag, data: str) -> None:
-        mount.mount(self.source, self.destination, self.type, flags, data or None)
-
-    def _with_mode(self) -> str:
+    def _with_mode(self, point: int) -> str:
         """As runc does it, a tmpfs has its directory's mode: /tmp stays everybody's, and /root does not become so."""
-        if self.type != "tmpfs" or "mode=" in self.data or not os.path.isdir(self.destination):
+        if self.type != "tmpfs" or "mode=" in self.data:
             return self.data
-        mode = f"mode={stat.S_IMODE(os.stat(self.destination).st_mode):o}"
+        mode = f"mode={stat.S_IMODE(os.fstat(point).st_mode):o}"
         return f"{self.data},{mode}" if self.data else mode
 
 
@@ -215,25 +223,16 @@ class PutDown:
     def execute(self, held: Held) -> None:
         tree = held.pop(self.destination)
         try:
-            self._make_target(tree)
-            mount.move_mount(tree, self.destination, mount.MoveMountFlag.MOVE_MOUNT_T_SYMLINKS)
+            with mountpoint.made(self.destination, tree) as point:
+                mount.move_mount(tree, point)
             if self.here:
-                set_attributes(tree, self.destination, self.here)
+                mountpoint.set_attributes(tree, self.here)
             if self.below:
-                set_attributes(tree, self.destination, self.below, recursive=True)
+                mountpoint.set_attributes(tree, self.below, recursive=True)
+            if self.propagation:
+                mountpoint.set_propagation(tree, self.propagation)
         finally:
             tree.close()
-        if self.propagation:
-            mount.set_propagation(self.destination, self.propagation)
-
-    def _make_target(self, tree: Tree) -> None:
-        if stat.S_ISDIR(os.fstat(tree.fd).st_mode):
-            make_directory(self.destination)
-        elif not os.path.exists(self.destination):
-            # Images have links here that lead to nothing yet, such as /etc/resolv.conf to somewhere below /run.
-            target = os.path.realpath(self.destination)
-            make_directory(os.path.dirname(target))
-            file.mknod(target, stat.S_IFREG | 0o644)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +252,7 @@ class MakeDevice:
         return f'mknod("{self.path}", {kind}|{stat.S_IMODE(self.mode):#o}, {number})'
 
     def execute(self, held: Held) -> None:
-        make_directory(os.path.dirname(self.path))
+        file.make_directories(os.path.dirname(self.path))
         file.mknod(self.path, self.mode, self.device)
         file.chmod(self.path, stat.S_IMODE(self.mode))
         file.chown(self.path, self.uid, self.gid)
@@ -286,11 +285,15 @@ class Mask:
         return f'mask("{self.path}")'
 
     def execute(self, held: Held) -> None:
-        if os.path.isdir(self.path):
-            mount.mount("tmpfs", self.path, "tmpfs", MountFlag.MS_RDONLY, "size=0k")
-        elif os.path.exists(self.path):
-            with null_device() as source:
-                mount.mount(source, self.path, None, MountFlag.MS_BIND)
+        if not os.path.exists(self.path):
+            return
+        with mountpoint.there(self.path) as point:
+            if stat.S_ISDIR(os.fstat(point).st_mode):
+                process.fchdir(point)
+                mount.mount("tmpfs", ".", "tmpfs", MountFlag.MS_RDONLY, "size=0k")
+            else:
+                with null_device() as null:
+                    mountpoint.cover(null, point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,9 +309,12 @@ class MakeReadonly:
     def execute(self, held: Held) -> None:
         if not os.path.exists(self.path):
             return
-        if self.path != "/":
-            mount.mount(self.path, self.path, None, MountFlag.MS_BIND | MountFlag.MS_REC)
-        set_attributes(None, self.path, Change(MountAttr.MOUNT_ATTR_RDONLY))
+        read_only = Change(MountAttr.MOUNT_ATTR_RDONLY)
+        with mountpoint.there(self.path) as point:
+            if self.path == "/":
+                mountpoint.set_attributes(Tree(point), read_only)
+            else:
+                mountpoint.cover(point, point, read_only, recursive=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,23 +343,28 @@ class LeaveOldRoot:
         pivot.leave_old_root()
 
 
-def make_directory(path: str) -> None:
-    """Make `path` and its parents inside the root that init has entered. Raises: KernelError."""
+def bind_console(terminal: int) -> None:
+    """Show the container its terminal as /dev/console, too: by descriptor, never by its name (CVE-2025-52565).
+
+    Raises: KernelError. See: runtime-spec v1.2.0 config-linux.md#default-devices
+    """
+    tree = mount.open_tree(terminal, OpenTreeFlag.OPEN_TREE_CLONE)
     try:
-        file.make_directories(path)
-    except KernelError as error:
-        raise KernelError(error.errno or 0, error.call, "the image has no such directory to mount on") from None
+        with mountpoint.made("/dev/console", tree) as point:
+            mount.move_mount(tree, point)
+    finally:
+        tree.close()
 
 
 @contextlib.contextmanager
-def null_device() -> Iterator[str]:
-    """A path of /dev/null that cannot be swapped for a link, nor be another file (CVE-2025-31133)."""
+def null_device() -> Iterator[int]:
+    """The null device inside: no link that stands in its place, nor another file (CVE-2025-31133)."""
     fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
         if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
             raise SpecError("/dev/null inside the container is not the null device: refusing to mask paths with it")
-        yield f"/proc/self/fd/{fd}"
+        yield fd
     finally:
         os.close(fd)
 
@@ -362,15 +373,3 @@ def refuse_link(path: str) -> None:
     """A link at /proc or /sys would put them elsewhere and leave masked paths open (CVE-2019-19921)."""
     if os.path.realpath(path) != path:
         raise SpecError(f"{path} of the image is reached through a symbolic link: refusing to mount there")
-
-
-def set_attributes(tree: Tree | None, path: str, change: Change, *, recursive: bool = False) -> None:
-    """Change a mount's attributes; on Linux before 5.12 by a remount that keeps the flags which are there."""
-    try:
-        mount.mount_setattr(tree or path, change.set, change.clear, recursive=recursive)
-    except KernelError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        present = MountFlag(os.statvfs(path).f_flag & 0xF)  # ST_RDONLY … ST_NOEXEC have the values of MS_RDONLY …
-        wanted = (present & ~MountFlag(int(change.clear) & 0xF)) | MountFlag(int(change.set) & 0xF)
-        mount.mount(None, path, None, MountFlag.MS_REMOUNT | MountFlag.MS_BIND | wanted)

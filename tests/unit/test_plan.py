@@ -58,6 +58,24 @@ def test_a_bind_mount_is_picked_up_before_and_put_down_after() -> None:
     assert steps.PutDown("/srv/data", "/data", Change(MountAttr.MOUNT_ATTR_RDONLY)) in planned
 
 
+def test_what_is_masked_is_masked_before_the_first_volume_unless_it_lies_in_one() -> None:
+    assert SPEC.linux is not None
+    linux = dataclasses.replace(SPEC.linux, masked_paths=("/proc/kcore", "/data/secret"), readonly_paths=("/data",))
+    planned = plan.root(dataclasses.replace(SPEC, linux=linux), ROOTFS, None)
+    volume = next(number for number, step in enumerate(planned) if isinstance(step, steps.PutDown))
+    assert planned.index(steps.Mask("/proc/kcore")) < volume
+    assert volume < planned.index(steps.MakeReadonly("/data")) < planned.index(steps.Mask("/data/secret"))
+
+
+def test_what_is_masked_with_a_null_device_of_somebodys_is_masked_after_the_mount_that_brings_it() -> None:
+    bound = Mount("/dev", "bind", "/dev", ("rbind",))
+    mounts = tuple(bound if mount.destination == "/dev" else mount for mount in SPEC.mounts)
+    planned = plan.root(dataclasses.replace(SPEC, mounts=mounts), ROOTFS, None)
+    names = kinds(planned)
+    assert "MakeDevice" not in names
+    assert max(number for number, name in enumerate(names) if name == "PutDown") < names.index("Mask")
+
+
 def test_two_binds_of_one_source_are_held_apart() -> None:
     twice = (Mount("/one", "bind", "/srv", ("bind",)), Mount("/two", "bind", "/srv", ("bind",)))
     planned = plan.root(dataclasses.replace(SPEC, mounts=twice), ROOTFS, None)
