@@ -46,7 +46,11 @@ def save(store: Store, images: Sequence[Named], out: BinaryIO) -> None:
     """
     entries = [replace(each, annotations=_names(name)) for each, names in images for name in names or (None,)]
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_COPY_BYTES) as archive:
-        for digest in sorted(garbage.reachable(store.blobs, (each for each, _ in images))):
+        digests = sorted(garbage.reachable(store.blobs, (each for each, _ in images)))
+        # Named as docker names them: skopeo tries to give those that are not to root, which an ordinary user cannot.
+        for directory in ("blobs", *sorted({f"blobs/{digest.algorithm}" for digest in digests})):
+            archive.addfile(_directory(directory))
+        for digest in digests:
             path = store.blobs.path(digest)
             with store.open_blob(digest) as blob:
                 member = _member(f"blobs/{digest.algorithm}/{digest.hex}", path.stat().st_size)
@@ -206,6 +210,12 @@ def _docker_list(store: Store, images: Sequence[Named]) -> list[dict[str, Any]]:
         tags = [str(Reference.parse(name)) for name in names]
         found.append({"Config": blobs[0], "RepoTags": tags or None, "Layers": blobs[1:]})
     return found
+
+
+def _directory(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode = tarfile.DIRTYPE, 0o755
+    return member
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

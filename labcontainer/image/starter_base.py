@@ -36,6 +36,9 @@ student:x:1000:1000:student:/home/student:/bin/sh
     "etc/group": "root:x:0:\ntty:x:5:\nstudent:x:1000:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    # Where the engine puts a container's own: without them each container would make the two in its upperdir.
+    "etc/hostname": "",
+    "etc/resolv.conf": "",
     "etc/os-release": 'NAME="labcontainer"\nID=labcontainer\nPRETTY_NAME="labcontainer starter image"\n',
 }
 _DIRECTORIES = {

@@ -86,7 +86,8 @@ def test_umoci_unpacks_a_committed_image_to_the_tree_that_we_run(
 
 def entries(file: Path) -> dict[str, bytes]:
     with tarfile.open(file) as archive:
-        return {each.name: (archive.extractfile(each) or pytest.fail(each.name)).read() for each in archive}
+        files = (each for each in archive if each.isfile())
+        return {each.name: (archive.extractfile(each) or pytest.fail(each.name)).read() for each in files}
 
 
 def packed(file: Path, content: dict[str, bytes]) -> Path:
