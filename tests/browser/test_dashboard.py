@@ -66,7 +66,10 @@ def test_it_is_drawn_in_this_theme_while_a_container_works(lab_page: LabPage, th
     expect(card.locator(".lab-log li")).to_have_count(2, timeout=60_000)
     lab_page.page.wait_for_timeout(8000)
     lab_page.screenshot(f"widget-dashboard-{theme}", of=card)
-    for picture in card.locator(".lab-canvas").all():
+    # An ordinary user on a hybrid host has no file that tells of pressure, and no chart of it.
+    pictures = card.locator(".lab-canvas:has(.uplot)").all()
+    assert len(pictures) >= 4
+    for picture in pictures:
         width = "e => [e.clientWidth, e.querySelector('.uplot').clientWidth]"
         shown, drawn = picture.evaluate(width)
         assert shown == drawn
