@@ -11,7 +11,7 @@ stands in entries of their own before it:
     L K a long name, a long link target, as GNU tar writes them
     S   a sparse file as GNU tar wrote them first; pax has its own three ways (GNU.sparse 0.0, 0.1 and 1.0)
 
-The standard library's tarfile reads all this, too, in four times the time; a layer has ten thousands of entries.
+The standard library's tarfile reads all this, too, but does more for each entry than a layer of ten thousands needs.
 Every field is somebody else's and checked. Left out: archives of several volumes, names of users and groups.
 """
 

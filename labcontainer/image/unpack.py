@@ -21,7 +21,7 @@ from labcontainer.image.rootfs import Rootfs
 from labcontainer.image.tar import Entry, Reader
 from labcontainer.oci.digest import Digest
 
-# Debian's largest images have 300,000 files; whoever has more has had a tool write them.
+# More than a whole distribution installs: whoever has more has had a tool write them.
 _MOST_ENTRIES = 1_000_000
 # What stays free on the disk: whoever fills the last of it stops more than a container.
 _RESERVE_BYTES = 64 << 20
